@@ -1,0 +1,109 @@
+"""The Parquet schemas, written once.
+
+Conventions
+-----------
+A *beat* is a quarter note, whatever the time signature. Beats and seconds count from the start of the piece,
+which is the start of its first bar: a piece with an upbeat has its first note after 0. `bar` counts from 0.
+Pitches are MIDI note numbers (60 is middle C), velocities 1–127; a score without dynamics has velocity 64.
+"""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from farm import layout
+from farm.errors import StorageError
+from farm.music.encoding import NOTE
+from farm.storage import Storage
+
+STATES = ("read", "duplicate", "rejected", "skipped")
+
+DROPS = pa.list_(pa.struct([("reason", pa.string()), ("count", pa.int64())]))
+
+NOTES = pa.schema(
+    [
+        ("style", pa.string()),
+        ("piece_id", pa.string()),
+        ("track", pa.int16()),
+        ("program", pa.int16()),
+        ("is_drum", pa.bool_()),
+        ("onset_beat", pa.float64()),
+        ("duration_beat", pa.float64()),
+        ("onset_second", pa.float64()),
+        ("duration_second", pa.float64()),
+        ("pitch", pa.int16()),
+        ("velocity", pa.int16()),
+        ("bar", pa.int32()),
+        ("beat_in_bar", pa.float64()),
+    ]
+)
+"""One row per note, ordered by piece, onset, pitch."""
+
+PIECES = pa.schema(
+    [
+        ("style", pa.string()),
+        ("source", pa.string()),  # the source as corpora.yaml names it: 'music21: bach', 'folder: music/bach'
+        ("path", pa.string()),  # relative to the source; '#7' at the end is the seventh tune of a file of many
+        ("piece_id", pa.string()),
+        ("file_sha256", pa.string()),
+        ("state", pa.string()),
+        ("reason", pa.string()),  # null when read
+        ("duplicate_of", pa.string()),  # piece_id of the piece that stands for this one
+        ("family", pa.string()),  # pieces of one family are never split between training and held-out
+        ("format", pa.string()),  # midi, musicxml, kern, abc, ...
+        ("bytes", pa.int64()),
+        ("notes_in_file", pa.int64()),
+        ("notes", pa.int64()),
+        ("notes_dropped", DROPS),
+        ("tracks", pa.int32()),
+        ("duration_beats", pa.float64()),
+        ("duration_seconds", pa.float64()),
+        ("tempo_bpm", pa.float64()),
+        ("key", pa.string()),
+        ("time_signature", pa.string()),
+        ("licence", pa.string()),
+        ("split", pa.string()),  # train, heldout or null
+    ]
+)
+"""One row per input file, or per tune of a file that holds several."""
+
+
+def read_pieces(storage: Storage, style: str) -> pd.DataFrame:
+    """Return the pieces table of a style; StorageError with the way out when it was not read yet."""
+    key = layout.pieces(style)
+    if not storage.exists(key):
+        raise StorageError(f"{storage.path(key)} is missing; run 'farm run corpora.yaml --until read' first")
+    return pq.read_table(pa.BufferReader(storage.read_bytes(key))).to_pandas()
+
+
+def read_notes(storage: Storage, style: str) -> dict[str, np.ndarray]:
+    """Return the note array (dtype `encoding.NOTE`) of every piece of a style, by piece_id, drums left out.
+
+    Order of the pieces is that of the parts; order of the notes is onset, pitch.
+    """
+    pieces: dict[str, np.ndarray] = {}
+    columns = ["piece_id", "is_drum", *NOTE.names]
+    for key in storage.list(layout.notes_folder(style), ".parquet"):
+        table = pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns)
+        table = table.filter(pc.invert(table["is_drum"])).combine_chunks()
+        ids = table["piece_id"].dictionary_encode().combine_chunks()
+        codes = ids.indices.to_numpy()
+        rows = np.zeros(len(table), NOTE)
+        for name in NOTE.names:
+            rows[name] = table[name].to_numpy()
+        bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
+        for start, end in zip(bounds, bounds[1:], strict=False):
+            if start < end:
+                pieces[ids.dictionary[codes[start]].as_py()] = rows[start:end]
+    return pieces
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """Return a table as Parquet; equal tables give equal bytes."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,101 @@
+"""Every path under the artifacts folder, as keys for `farm.storage`. The one place that spells them."""
+
+NOTES = "notes"
+PIECES = "pieces"
+RUNS = "runs"
+CATALOG = "catalog"
+SITE = "site"
+LEDGER = "ledger"
+CACHE = "cache"
+
+CURRENT = f"{CATALOG}/CURRENT"
+OBJECTS = f"{CATALOG}/objects"
+DECISIONS = f"{LEDGER}/decisions.jsonl"
+ATTEMPTS = f"{LEDGER}/attempts.jsonl"
+RECEIPTS = f"{LEDGER}/receipts"
+LOCK = f"{LEDGER}/lock"
+PROGRESS = f"{LEDGER}/progress"
+
+
+def reading_notes(key: str) -> str:
+    """Return where the notes of one batch of input files are cached; safe to delete at any time."""
+    return f"{CACHE}/readings/{key}.notes.parquet"
+
+
+def reading_pieces(key: str) -> str:
+    """Return the cached per-file rows of one batch; written last, so it is the batch's receipt."""
+    return f"{CACHE}/readings/{key}.pieces.parquet"
+
+
+def notes_folder(style: str) -> str:
+    return f"{NOTES}/{style}"
+
+
+def notes_part(style: str, digest: str) -> str:
+    return f"{NOTES}/{style}/part-{digest}.parquet"
+
+
+def pieces(style: str) -> str:
+    return f"{PIECES}/{style}.parquet"
+
+
+def run_folder(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}"
+
+
+def run_recipe(style: str, run: str) -> str:
+    """Return the recipe as resolved, with seed, versions and the encoding."""
+    return f"{RUNS}/{style}/{run}/recipe.json"
+
+
+def metrics(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}/metrics.jsonl"
+
+
+def snapshots(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}/snapshots"
+
+
+def snapshot(style: str, run: str, epoch: int) -> str:
+    return f"{RUNS}/{style}/{run}/snapshots/epoch-{epoch:05d}.safetensors"
+
+
+def samples(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}/samples"
+
+
+def sample_notes(style: str, run: str, epoch: int) -> str:
+    """Return what the snapshot of one epoch composed, as JSON notes, with its measures."""
+    return f"{RUNS}/{style}/{run}/samples/epoch-{epoch:05d}.json"
+
+
+def sample_midi(style: str, run: str, number: int) -> str:
+    """Return the MIDI file of the picked model's sample; `number` counts from 1."""
+    return f"{RUNS}/{style}/{run}/samples/sample-{number}.mid"
+
+
+def baseline(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}/baseline.json"
+
+
+def verdict(style: str, run: str) -> str:
+    return f"{RUNS}/{style}/{run}/verdict.json"
+
+
+def model_object(sha256: str, name: str) -> str:
+    """Return the key of a published file; it holds its hash, so a published file never changes."""
+    return f"{OBJECTS}/{sha256[:16]}/{name}"
+
+
+def catalog_numbered(number: int) -> str:
+    return f"{CATALOG}/catalog-{number}.json"
+
+
+def receipt(stage: str, style: str) -> str:
+    """Return the note that a stage of a style is done, with the key it was done for."""
+    return f"{RECEIPTS}/{stage}/{style}.json"
+
+
+def progress(style: str) -> str:
+    """Return the small file that tells other shells how far a style is."""
+    return f"{PROGRESS}/{style}.json"

@@ -1,0 +1,91 @@
+"""Carries tasks out on Ray. The only module that imports it.
+
+Ray keeps neither priorities nor a count of attempts that the farm could trust, so both stay with the farm:
+every task is tried by Ray exactly once, and what is submitted is started at once.
+"""
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from farm.errors import FarmError
+from farm.scheduling.local import perform
+from farm.scheduling.queue import Capacity, Outcome, Task
+
+_OBJECT_STORE_BYTES = 128 * 2**20
+
+
+class RayExecutor:
+    """Runs tasks on a Ray of this machine, started here, or on the cluster at `address`.
+
+    Parameters
+    ----------
+    cpus
+        CPUs of a local Ray; a cluster says itself what it has.
+    """
+
+    name = "ray"
+
+    def __init__(self, cpus: int, address: str | None = None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task that asks for no GPU sees none
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        if address is None:
+            # Ray listens on every interface; the token keeps strangers out of the farm's private Ray.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        import ray
+
+        self._ray = ray
+        self._folder: Path | None = None
+        options: dict[str, Any] = {
+            "include_dashboard": False,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "configure_logging": True,
+        }
+        if address is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="farm-ray-"))
+            options |= {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": str(self._folder)}
+        else:
+            options |= {"address": address}
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            place = f"Ray at {address}" if address else "Ray"
+            raise FarmError(f"{place}: cannot start ({error}); try 'farm run --executor local'") from error
+        resources = ray.cluster_resources()
+        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0))
+        self._remote = ray.remote(perform)
+        self._tasks: dict[Any, Task] = {}
+
+    def submit(self, task: Task) -> None:
+        options = {"num_cpus": task.cpus, "num_gpus": task.gpus, "max_retries": 0, "name": task.id}
+        if task.stage == "train":
+            options["max_calls"] = 1  # TensorFlow keeps its memory for as long as the process lives
+        self._tasks[self._remote.options(**options).remote(task)] = task
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        """Return what has finished, waiting at most so long for the first."""
+        if not self._tasks:
+            return []
+        done, _ = self._ray.wait(list(self._tasks), num_returns=1, timeout=timeout_seconds)
+        outcomes = []
+        for reference in done:
+            task = self._tasks.pop(reference)
+            try:
+                outcomes.append(self._ray.get(reference))
+            except self._ray.exceptions.RayError as error:
+                first_line = str(error).strip().splitlines()[0]
+                outcomes.append(Outcome(task, error=f"worker lost: {first_line}", kind="infrastructure"))
+        return outcomes
+
+    def close(self) -> None:
+        """End this farm's Ray, and nothing else that runs on the machine."""
+        self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

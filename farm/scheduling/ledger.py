@@ -1,0 +1,117 @@
+"""What has been done: receipts, attempts, progress, and who owns the artifacts folder.
+
+A receipt says for which inputs a stage of a style was finished; it is written after everything it speaks of.
+The lock is the kernel's (flock), so a dead owner leaves none behind.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from farm import layout
+from farm.errors import BusyError, StorageError
+from farm.storage import Storage
+
+
+@contextmanager
+def owned(storage: Storage) -> Iterator[None]:
+    """Hold the artifacts folder for as long as the block runs; BusyError names the process that has it."""
+    path = storage.path(layout.LOCK)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror}; choose another folder with --artifacts or change its owner"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            raise BusyError(
+                f"{storage.root}: {owner} is already working in this folder; wait for it, or use another --artifacts"
+            ) from error
+        file.truncate(0)
+        file.write(f"farm, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.flush()
+        yield
+
+
+def is_running(storage: Storage) -> bool:
+    """Return whether some process owns the folder now."""
+    path = storage.path(layout.LOCK)
+    if not path.exists():
+        return False
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read_receipts(storage: Storage, style: str, stages: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the receipts of a style by stage; a stage without one is missing."""
+    found = {}
+    for stage in stages:
+        key = layout.receipt(stage, style)
+        if storage.exists(key):
+            found[stage] = storage.read_json(key)
+    return found
+
+
+def write_receipt(
+    storage: Storage, style: str, stage: str, *, inputs: dict[str, str], result: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Note that a stage is done for these inputs, and return the receipt."""
+    receipt = {"inputs": inputs, "result": result, "seconds": round(seconds, 3)}
+    storage.write_json(layout.receipt(stage, style), receipt)
+    return receipt
+
+
+def note_attempt(storage: Storage, style: str, stage: str, outcome: str, message: str = "", seconds: float = 0) -> None:
+    """Append one line about a try at a stage; `outcome` is started, done or failed."""
+    storage.append_json(
+        layout.ATTEMPTS,
+        {
+            "style": style,
+            "stage": stage,
+            "outcome": outcome,
+            "message": message,
+            "seconds": round(seconds, 3),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        },
+    )
+
+
+def attempts(storage: Storage) -> dict[tuple[str, str], int]:
+    """Return how often each stage of each style was started."""
+    counts: dict[tuple[str, str], int] = {}
+    for line in storage.read_lines(layout.ATTEMPTS):
+        if line.get("outcome") == "started":
+            name = (line["style"], line["stage"])
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def report_progress(storage: Storage, style: str, **facts: Any) -> None:
+    """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most."""
+    path = storage.path(layout.progress(style))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"style": style, "time": time.time(), **facts}, allow_nan=False))
+    os.replace(temporary, path)
+
+
+def read_progress(storage: Storage, style: str) -> dict[str, Any]:
+    """Return what was last told about a style; empty when nothing was."""
+    try:
+        return dict(json.loads(storage.path(layout.progress(style)).read_text()))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,115 @@
+"""Carries tasks out without Ray: one warm child process per CPU.
+
+A child that dies costs its task only, which comes back as an infrastructure failure; no child outlives the farm.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from farm.errors import FarmError
+from farm.scheduling.queue import Capacity, Outcome, Task
+
+_PR_SET_PDEATHSIG = 1
+
+
+def perform(task: Task) -> Outcome:
+    """Make the task's call; an exception becomes an outcome, because nothing may escape from a worker."""
+    started = time.monotonic()
+    try:
+        value = task.call(*task.arguments)
+    except FarmError as error:
+        return Outcome(task, error=str(error), kind="style", seconds=time.monotonic() - started)
+    except MemoryError:
+        advice = "out of memory; use a recipe with smaller layers or batch_windows, or run fewer styles at once"
+        return Outcome(task, error=advice, kind="style", seconds=time.monotonic() - started)
+    except Exception:  # the process boundary: whatever it was must reach the person as a failure of this style
+        return Outcome(task, error=traceback.format_exc(), kind="bug", seconds=time.monotonic() - started)
+    return Outcome(task, value=value, seconds=time.monotonic() - started)
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+class LocalExecutor:
+    """Runs up to `cpus` tasks at once in child processes."""
+
+    name = "local"
+
+    def __init__(self, cpus: int) -> None:
+        self.capacity = Capacity(cpus)
+        self._context = multiprocessing.get_context("spawn")
+        self._workers: list[_Worker] = []
+
+    def submit(self, task: Task) -> None:
+        worker = next((worker for worker in self._workers if worker.task is None), None) or self._start()
+        worker.task = task
+        worker.pipe.send(task)
+
+    def wait(self, timeout_seconds: float) -> list[Outcome]:
+        """Return what has finished, waiting at most so long for the first."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.task is not None}
+        return [self._collect(busy[pipe]) for pipe in wait(list(busy), timeout_seconds) if isinstance(pipe, Connection)]
+
+    def close(self) -> None:
+        """End every child: the idle ones and those at work."""
+        for worker in self._workers:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, os.getpid()))
+        process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        return worker
+
+    def _collect(self, worker: _Worker) -> Outcome:
+        task = worker.task
+        assert task is not None  # only busy workers are waited for
+        worker.task = None
+        try:
+            outcome: Outcome = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(5)
+            self._workers.remove(worker)
+            return Outcome(task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure")
+        if task.stage == "train":
+            # TensorFlow keeps its memory and its thread counts for as long as the process lives.
+            worker.pipe.close()
+            worker.process.join(5)
+            self._workers.remove(worker)
+        return outcome
+
+
+def _serve(pipe: Any, parent: int) -> None:
+    """Perform tasks until the farm closes the pipe or dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the farm decides; ^C reaches the whole process group
+    if os.getppid() != parent:
+        return
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        pipe.send(perform(task))

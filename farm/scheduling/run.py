@@ -1,0 +1,265 @@
+"""The loop around the decisions: lists the files, asks the plan what is stale and the queue what fits, and carries
+it out on an executor until nothing is left that can run.
+
+One style's failure never stops another. Whatever is done is on disk with its receipt before the next thing starts,
+so the loop keeps no state worth saving.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from farm import layout
+from farm.config import Farm
+from farm.corpus.sources import InputFile, list_files
+from farm.errors import FarmError
+from farm.scheduling import ledger, stages
+from farm.scheduling.plan import STAGES, UNTIL, Job, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
+from farm.storage import Storage
+
+_TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
+_POLL_SECONDS = 0.25
+
+
+class Executor(Protocol):
+    """What carries tasks out: `cluster.RayExecutor` or `local.LocalExecutor`."""
+
+    name: str
+    capacity: Capacity
+
+    def submit(self, task: Task) -> None: ...
+    def wait(self, timeout_seconds: float) -> list[Outcome]: ...
+    def close(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Who is told what happens, for a person or a program to follow."""
+
+    def begin(self, state: "StyleState", job: Job) -> None: ...
+    def end(self, state: "StyleState", stage: str, result: Mapping[str, Any]) -> None: ...
+    def fail(self, state: "StyleState", stage: str, message: str) -> None: ...
+    def tick(self, states: Sequence["StyleState"]) -> None: ...
+
+
+@dataclass
+class StyleState:
+    """How far one style is in this run."""
+
+    work: Work
+    files: list[InputFile] = field(default_factory=list)
+    digest: str = ""
+    receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
+    active: set[str] = field(default_factory=set)  # stages at work now
+    batches_left: int = 0
+    batches: int = 0
+    began: dict[str, float] = field(default_factory=dict)
+    stage_failed: str = ""
+    error: str = ""
+    ran: list[str] = field(default_factory=list)
+
+    @property
+    def style(self) -> str:
+        return self.work.style
+
+    def replan(self, storage: Storage) -> None:
+        """Look at the receipts again and say what is stale."""
+        self.receipts = receipts_of(storage, self.style)
+        self.jobs = plan_style(self.work, self.digest, self.receipts)
+
+
+def receipts_of(storage: Storage, style: str) -> dict[str, dict[str, Any]]:
+    """Return the receipts whose files are still there; a deleted artifact makes its stage stale."""
+    receipts = ledger.read_receipts(storage, style, STAGES)
+    return {
+        stage: receipt
+        for stage, receipt in receipts.items()
+        if all(storage.exists(key) for key in receipt["result"].get("outputs", []))
+    }
+
+
+def survey(farm: Farm, storage: Storage, styles: Sequence[str]) -> list[StyleState]:
+    """List and hash every style's input files and plan its jobs; runs nothing. A style without files is failed."""
+    states = []
+    for name in styles:
+        work = Work(name, farm.styles[name], farm.recipes[name], farm.seed, str(storage.root))
+        state = StyleState(work)
+        states.append(state)
+        try:
+            for source in work.settings.sources:
+                state.files += list_files(source, farm.folder)
+        except FarmError as error:
+            state.stage_failed, state.error = "read", str(error)
+            continue
+        state.digest = files_digest([(file.source, file.path, file.sha256) for file in state.files])
+        state.replan(storage)
+    return states
+
+
+def run_farm(
+    farm: Farm,
+    storage: Storage,
+    *,
+    styles: Sequence[str],
+    until: str,
+    make_executor: Callable[[], Executor],
+    listener: Listener,
+) -> list[StyleState]:
+    """Do everything that is missing or stale, and return how each style ended.
+
+    Parameters
+    ----------
+    until
+        Last stage to do: read, train, judge or publish.
+    make_executor
+        Called only when there is something to do.
+    """
+    with ledger.owned(storage):
+        states = survey(farm, storage, styles)
+        for state in states:
+            if state.error:
+                _fail(storage, listener, state, state.stage_failed, state.error)
+        if any(next_jobs(state.jobs, UNTIL[until]) for state in states if not state.error):
+            executor = make_executor()
+            try:
+                _Loop(storage, states, UNTIL[until], executor, listener).run()
+            finally:
+                executor.close()
+        if until == "publish":
+            stages.finish(storage, {state.style: (state.stage_failed, state.error) for state in states if state.error})
+        return states
+
+
+class _Loop:
+    """Starts what can start, waits, books what ended."""
+
+    def __init__(
+        self, storage: Storage, states: list[StyleState], until: Sequence[str], executor: Executor, listener: Listener
+    ) -> None:
+        self.storage = storage
+        self.states = {state.style: state for state in states}
+        self.until = until
+        self.executor = executor
+        self.listener = listener
+        self.waiting: list[Task] = []
+        self.running: list[Task] = []
+        self.tries: dict[str, int] = {}
+        to_train = sum("train" in self.until and not _is_fresh(state, "train") for state in states if not state.error)
+        self.threads = threads_per_training(executor.capacity.cpus, to_train)
+
+    def run(self) -> None:
+        for state in self.states.values():
+            self._enqueue(state)
+        while self.waiting or self.running:
+            for task in choose(self.waiting, self.running, self.executor.capacity):
+                self.waiting.remove(task)
+                self.running.append(task)
+                self.executor.submit(task)
+            for outcome in self.executor.wait(_POLL_SECONDS):
+                self.running = [task for task in self.running if task.id != outcome.task.id]
+                self._book(outcome)
+            self.listener.tick(list(self.states.values()))
+
+    def _enqueue(self, state: StyleState) -> None:
+        """Turn the style's jobs that can start into tasks."""
+        if state.error:
+            return
+        for job in next_jobs(state.jobs, self.until):
+            if job.stage in state.active:
+                continue
+            state.active.add(job.stage)
+            state.began[job.stage] = time.monotonic()
+            ledger.note_attempt(self.storage, state.style, job.stage, "started")
+            self.listener.begin(state, job)
+            if job.stage == "read":
+                batches = stages.batches_to_read(state.files, self.storage)
+                state.batches = state.batches_left = len(batches)
+                self.waiting += [
+                    self._task(state, "read", f"batch-{batch.key}", stages.read_batch, (state.work, batch))
+                    for batch in batches
+                ]
+                if not batches:
+                    self._clean(state)
+            else:
+                self.waiting.append(self._task(state, job.stage, "", getattr(stages, job.stage), (state.work, job)))
+
+    def _task(
+        self, state: StyleState, stage: str, part: str, call: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]
+    ) -> Task:
+        training = stage == "train"
+        gpus = min(1.0, self.executor.capacity.gpus) if training else 0.0
+        work = state.work
+        if training:
+            work = Work(work.style, work.settings, work.recipe, work.seed, work.root, self.threads)
+        return Task(
+            id="/".join(filter(None, (state.style, stage, part))),
+            style=state.style,
+            stage=stage,
+            call=call,
+            arguments=(work, *arguments[1:]),
+            cpus=self.threads if training else 1,
+            gpus=gpus,
+            priority=state.work.settings.priority,
+            expected_seconds=stages.expected_seconds(state.files, state.receipts, work.recipe),
+        )
+
+    def _clean(self, state: StyleState) -> None:
+        self.waiting.append(self._task(state, "read", "clean", stages.clean, (state.work, state.files)))
+
+    def _book(self, outcome: Outcome) -> None:
+        """Write down what a task left, and start what follows."""
+        task, state = outcome.task, self.states[outcome.task.style]
+        if state.error:
+            return  # another batch of it has failed already
+        if not outcome.ok:
+            self.tries[task.id] = self.tries.get(task.id, 1) + 1
+            if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
+                ledger.note_attempt(self.storage, state.style, task.stage, "started", outcome.error)
+                self.waiting.append(task)
+                return
+            self.waiting = [other for other in self.waiting if other.style != state.style]
+            _fail(self.storage, self.listener, state, task.stage, outcome.error)
+            return
+        if task.stage == "read" and "inputs" not in outcome.value:
+            state.batches_left -= 1
+            if state.batches_left == 0:
+                self._clean(state)
+            return
+        self._finish_stage(state, task.stage, outcome.value)
+
+    def _finish_stage(self, state: StyleState, stage: str, value: dict[str, Any]) -> None:
+        seconds = time.monotonic() - state.began[stage]
+        inputs = next(dict(job.inputs) for job in state.jobs if job.stage == stage)
+        result = {name: item for name, item in value.items() if name != "inputs"}
+        ledger.write_receipt(self.storage, state.style, stage, inputs=inputs, result=result, seconds=seconds)
+        ledger.note_attempt(self.storage, state.style, stage, "done", seconds=seconds)
+        state.active.discard(stage)
+        state.ran.append(stage)
+        state.replan(self.storage)
+        self.listener.end(state, stage, result)
+        self._enqueue(state)
+
+
+def _is_fresh(state: StyleState, stage: str) -> bool:
+    return any(job.stage == stage and job.fresh for job in state.jobs)
+
+
+def _fail(storage: Storage, listener: Listener, state: StyleState, stage: str, message: str) -> None:
+    state.stage_failed, state.error = stage, message
+    state.active.clear()
+    ledger.note_attempt(storage, state.style, stage, "failed", message)
+    ledger.report_progress(storage, state.style, stage=stage, failed=message)
+    listener.fail(state, stage, message)
+
+
+def progress_of(storage: Storage, state: StyleState) -> dict[str, Any]:
+    """Return what can be shown of a style that is being worked on."""
+    if "read" in state.active:
+        done = state.batches - state.batches_left
+        return {"stage": "read", "done": done, "total": max(1, state.batches), "pieces": len(state.files)}
+    return ledger.read_progress(storage, state.style)
+
+
+__all__ = ["Executor", "Listener", "StyleState", "layout", "progress_of", "receipts_of", "run_farm", "survey"]

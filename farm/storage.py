@@ -1,0 +1,150 @@
+"""The only durable writer.
+
+Every file of a farm is written whole or not at all: temporary file beside the target, fsync, rename, fsync of
+the folder. A reader therefore never meets half a file, and a killed run can be repeated.
+
+Conventions
+-----------
+A *key* is a relative path with forward slashes (`runs/bach/1f2e/metrics.jsonl`), made by `farm.layout`.
+"""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from farm.errors import StorageError
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EACCES: "no permission; choose another folder with --artifacts or change its owner",
+    errno.EPERM: "no permission; choose another folder with --artifacts or change its owner",
+    errno.EROFS: "the file system is read-only; choose another folder with --artifacts",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.EIO: "the disk reported an error; check the disk",
+}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn the operating system's error into a message with the place and the way out."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "run the same command again once this is mended")
+        raise StorageError(f"{path}: {error.strerror or error}; {advice}") from error
+
+
+class Storage:
+    """Reads and writes whole files under one root folder.
+
+    Parameters
+    ----------
+    root
+        The artifacts folder; made when the first file is written.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def path(self, key: str) -> Path:
+        """Return where `key` lies on this machine."""
+        return self.root / key
+
+    def exists(self, key: str) -> bool:
+        return self.path(key).is_file()
+
+    def read_bytes(self, key: str) -> bytes:
+        with _told(self.path(key)):
+            return self.path(key).read_bytes()
+
+    def read_json(self, key: str) -> Any:
+        """Return the parsed file; a file that is no JSON is a StorageError naming it."""
+        try:
+            return json.loads(self.read_bytes(key))
+        except ValueError as error:
+            raise StorageError(f"{self.path(key)}: not valid JSON ({error}); delete it and run again") from error
+
+    def write_bytes(self, key: str, data: bytes) -> Path:
+        """Replace `key` by `data`, durably, and return its path."""
+        target = self.path(key)
+        with _told(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, target)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+            _sync_folder(target.parent)
+        return target
+
+    def write_text(self, key: str, text: str) -> Path:
+        return self.write_bytes(key, text.encode())
+
+    def write_json(self, key: str, value: Any) -> Path:
+        """Write `value` as readable JSON with sorted keys, so that equal values are equal bytes."""
+        return self.write_text(key, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def append_json(self, key: str, record: dict[str, Any]) -> None:
+        """Add one line to a .jsonl file, on disk before this returns.
+
+        A line torn by a crash is closed off first, so that it spoils no later line; `read_lines` skips it.
+        """
+        target = self.path(key)
+        line = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        with _told(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("ab+") as file:
+                if file.tell() > 0:
+                    file.seek(-1, os.SEEK_END)
+                    if file.read(1) != b"\n":
+                        line = b"\n" + line
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def read_lines(self, key: str) -> list[dict[str, Any]]:
+        """Return the records of a .jsonl file in order; a missing file is empty, a torn line is left out."""
+        if not self.exists(key):
+            return []
+        records = []
+        for line in self.read_bytes(key).splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+        return records
+
+    def list(self, prefix: str, suffix: str = "") -> list[str]:
+        """Return the keys of the files directly in folder `prefix`, sorted; temporary files are not listed."""
+        folder = self.path(prefix)
+        if not folder.is_dir():
+            return []
+        with _told(folder):
+            names = [entry.name for entry in folder.iterdir() if entry.is_file()]
+        return [f"{prefix}/{name}" for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
+
+    def delete(self, key: str) -> None:
+        with _told(self.path(key)):
+            self.path(key).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
