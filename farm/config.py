@@ -55,16 +55,34 @@ class Training(Strict):
 
 
 class Selection(Strict):
-    """The rule that picks the epoch; every threshold that a verdict depends on."""
+    """The rule that picks the epoch; every threshold that a verdict depends on.
 
-    plateau_share: Share = 0.20
-    flat_share: Share = 0.05
-    jump_share: Share = 0.15
-    slow_share: Share = 0.08
-    rough_share: Share = 0.04
-    not_converged_share: Share = 0.05
-    loop_distinct4: Share = 0.25
-    copy_floor_notes: Annotated[int, Field(ge=1)] = 12
+    A share is of the progress the loss has made (from its start to its best so far) unless said otherwise.
+    """
+
+    # the training curve
+    plateau_share: Share = 0.20  # what is left to gain where the shoulder (the plateau's first epoch) begins
+    flat_share: Share = 0.05  # and where it is flat
+    jump_share: Share = 0.15  # lost at once: a blow-up begins
+    slow_share: Share = 0.08  # lost for a twentieth of the run: a slow divergence
+    recovered_share: Share = 0.05  # won back to within this: the blow-up is over
+    learn_share: Share = 0.10  # of the first loss: less progress is no learning
+    spike_share: Share = 0.04  # of the run: a blow-up over sooner is only a spike
+    guard_share: Share = 0.02  # of the run: how far before a blow-up a snapshot is still trusted
+    rough_share: Share = 0.04  # scatter from epoch to epoch of a run that never settles
+    unsettled_share: Share = 0.25  # of the epochs well above their best: the same
+    not_converged_share: Share = 0.05  # still gained in the last quarter
+    # when the held-out loss is a signal: it fell with the training loss and stayed down
+    heldout_rise_share: Share = 0.05  # risen again after its best
+    heldout_gap_share: Share = 0.25  # training loss below held-out loss at the end
+    heldout_margin_share: Share = 0.005  # as good as its best
+    creep_share: Share = 0.01  # of the loss per ten epochs: creeping on, but levelled
+    # the samples
+    loop_distinct4: Share = 0.25  # fewer distinct 4-grams is looping
+    loop_notes_share: Share = 0.30  # of the notes in loops, where no people's level is known
+    copy_floor_notes: Annotated[int, Field(ge=1)] = 12  # a shorter match with the corpus is never called copying
+    # how sure
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 27
 
 
 class Samples(Strict):
@@ -141,7 +159,8 @@ class Farm(Strict):
         for name in styles:
             if not STYLE_NAME.fullmatch(name):
                 raise ValueError(
-                    f"{name!r} cannot name a style: use small letters, digits, '-' and '_', starting with a letter or digit"
+                    f"{name!r} cannot name a style: use small letters, digits, '-' and '_', "
+                    "starting with a letter or digit"
                 )
         return styles
 
@@ -175,24 +194,29 @@ def load_farm(path: Path, recipe_file: Path | None = None) -> Farm:
     folder = path.resolve().parent
     recipes: dict[str, Recipe] = {}
     for name, style in farm.styles.items():
-        chosen = recipe_file or find_recipe(style.recipe or farm.recipe, folder)
-        place = _place(path, lines, ("styles", name, "recipe") if style.recipe else ("recipe",))
-        if chosen is None or not chosen.is_file():
-            message = f"{place}: recipe {str(recipe_file or style.recipe or farm.recipe)!r} does not exist; name a file like jobs/compact.yaml"
-            problems += [] if message in problems else [message]
-            continue
-        recipe_data, recipe_lines = _parse(chosen)
-        found = _check(Recipe, recipe_data, chosen, recipe_lines)
-        if not found and style.training:
-            at = ("styles", name)
-            recipe_data = {**recipe_data, "training": {**(recipe_data.get("training") or {}), **style.training}}
-            found = _check(Recipe, recipe_data, path, {key[2:]: line for key, line in lines.items() if key[:2] == at})
+        wanted = str(recipe_file or style.recipe or farm.recipe)
+        chosen = recipe_file if recipe_file and recipe_file.is_file() else find_recipe(wanted, folder)
+        if chosen is None:
+            place = _place(path, lines, ("styles", name, "recipe") if style.recipe else ("recipe",))
+            found = [f"{place}: recipe {wanted!r} does not exist; name a file like jobs/compact.yaml"]
+        else:
+            overrides = {key[2:]: line for key, line in lines.items() if key[:2] == ("styles", name)}
+            recipe, found = _resolve(chosen, style, path, overrides)
+            recipes |= {name: recipe} if recipe else {}
         problems += [problem for problem in found if problem not in problems]
-        if not found:
-            recipes[name] = Recipe.model_validate(recipe_data)
     if problems:
         raise ConfigError(problems)
     return farm.model_copy(update={"folder": folder, "recipes": recipes})
+
+
+def _resolve(file: Path, style: Style, path: Path, overrides: dict[tuple, int]) -> tuple[Recipe | None, list[str]]:
+    """Return a recipe file's recipe with the style's own keys put over it, or what is wrong with either."""
+    data, lines = _parse(file)
+    found = _check(Recipe, data, file, lines)
+    if not found and style.training:
+        data = {**data, "training": {**(data.get("training") or {}), **style.training}}
+        found = _check(Recipe, data, path, overrides)
+    return (None, found) if found else (Recipe.model_validate(data), [])
 
 
 def find_recipe(name: str, folder: Path) -> Path | None:
@@ -219,7 +243,9 @@ def _parse(path: Path) -> tuple[Any, dict[tuple, int]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError([f"{place}: not valid YAML ({getattr(error, 'problem', error)}); check indentation and colons"]) from error
+        raise ConfigError(
+            [f"{place}: not valid YAML ({getattr(error, 'problem', error)}); check indentation and colons"]
+        ) from error
     lines: dict[tuple, int] = {}
     if node is not None:
         _collect_lines(node, (), lines, path, problems)
@@ -251,7 +277,10 @@ def _place(path: Path, lines: dict[tuple, int], at: tuple) -> str:
 def _check(model: type[Strict], data: Any, path: Path, lines: dict[tuple, int]) -> list[str]:
     """Return every problem of `data` as a message with its place; none when it is a valid `model`."""
     if not isinstance(data, dict):
-        return [f"{path}:1: expected keys and values, found {type(data).__name__}; see the corpora.yaml that comes with the farm"]
+        return [
+            f"{path}:1: expected keys and values, found {type(data).__name__}; "
+            "see the corpora.yaml that comes with the farm"
+        ]
     try:
         model.model_validate(data)
     except ValidationError as error:

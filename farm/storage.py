@@ -94,7 +94,9 @@ class Storage:
 
     def write_json(self, key: str, value: Any) -> Path:
         """Write `value` as readable JSON with sorted keys, so that equal values are equal bytes."""
-        return self.write_text(key, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+        return self.write_text(
+            key, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
     def append_json(self, key: str, record: dict[str, Any]) -> None:
         """Add one line to a .jsonl file, on disk before this returns.

@@ -8,6 +8,7 @@ Pitches are MIDI note numbers (60 is middle C), velocities 1–127; a score with
 """
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -86,17 +87,18 @@ def read_notes(storage: Storage, style: str) -> dict[str, np.ndarray]:
     Order of the pieces is that of the parts; order of the notes is onset, pitch.
     """
     pieces: dict[str, np.ndarray] = {}
-    columns = ["piece_id", "is_drum", *NOTE.names]
+    names = NOTE.names or ()
+    columns = ["piece_id", "is_drum", *names]
     for key in storage.list(layout.notes_folder(style), ".parquet"):
         table = pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns)
         table = table.filter(pc.invert(table["is_drum"])).combine_chunks()
         ids = table["piece_id"].dictionary_encode().combine_chunks()
         codes = ids.indices.to_numpy()
         rows = np.zeros(len(table), NOTE)
-        for name in NOTE.names:
+        for name in names:
             rows[name] = table[name].to_numpy()
         bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             if start < end:
                 pieces[ids.dictionary[codes[start]].as_py()] = rows[start:end]
     return pieces

@@ -105,10 +105,7 @@ class Encoding:
     def from_json(cls, data: dict[str, Any]) -> "Encoding":
         """Return the encoding a model file holds; raises IntegrityError when a value is not of this format."""
         try:
-            known = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in data.items()
-            }
+            known: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
             encoding = cls(**known)
             ascending = all(
                 all(isinstance(step, int) for step in steps) and list(steps) == sorted(set(steps))

@@ -60,14 +60,15 @@ class RayExecutor:
             raise FarmError(f"{place}: cannot start ({error}); try 'farm run --executor local'") from error
         resources = ray.cluster_resources()
         self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0))
-        self._remote = ray.remote(perform)
+        self._perform = ray.remote(max_retries=0)(perform)
+        # TensorFlow keeps its memory for as long as its process lives, so that one serves one training only.
+        self._perform_once = ray.remote(max_retries=0, max_calls=1)(perform)
         self._tasks: dict[Any, Task] = {}
 
     def submit(self, task: Task) -> None:
-        options = {"num_cpus": task.cpus, "num_gpus": task.gpus, "max_retries": 0, "name": task.id}
-        if task.stage == "train":
-            options["max_calls"] = 1  # TensorFlow keeps its memory for as long as the process lives
-        self._tasks[self._remote.options(**options).remote(task)] = task
+        remote = self._perform_once if task.stage == "train" else self._perform
+        reference = remote.options(num_cpus=task.cpus, num_gpus=task.gpus, name=task.id).remote(task)
+        self._tasks[reference] = task
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
         """Return what has finished, waiting at most so long for the first."""

@@ -75,7 +75,9 @@ def write_receipt(
     return receipt
 
 
-def note_attempt(storage: Storage, style: str, stage: str, outcome: str, message: str = "", seconds: float = 0) -> None:
+def note_attempt(
+    storage: Storage, style: str, stage: str, outcome: str, *, message: str = "", seconds: float = 0
+) -> None:
     """Append one line about a try at a stage; `outcome` is started, done or failed."""
     storage.append_json(
         layout.ATTEMPTS,
@@ -85,7 +87,7 @@ def note_attempt(storage: Storage, style: str, stage: str, outcome: str, message
             "outcome": outcome,
             "message": message,
             "seconds": round(seconds, 3),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S"),
+            "time": round(time.time(), 3),  # seconds since 1970
         },
     )
 

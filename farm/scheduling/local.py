@@ -92,7 +92,9 @@ class LocalExecutor:
         except (EOFError, OSError):
             worker.process.join(5)
             self._workers.remove(worker)
-            return Outcome(task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure")
+            return Outcome(
+                task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure"
+            )
         if task.stage == "train":
             # TensorFlow keeps its memory and its thread counts for as long as the process lives.
             worker.pipe.close()

@@ -23,6 +23,7 @@ class Task:
     gpus: float = 0
     priority: int = 0
     expected_seconds: float = 0  # of the whole style, so that the longest starts first
+    ends_stage: bool = True  # False for one batch of many
 
 
 @dataclass(frozen=True)

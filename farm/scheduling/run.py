@@ -7,10 +7,9 @@ so the loop keeps no state worth saving.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from farm import layout
 from farm.config import Farm
 from farm.corpus.sources import InputFile, list_files
 from farm.errors import FarmError
@@ -176,29 +175,26 @@ class _Loop:
             if job.stage == "read":
                 batches = stages.batches_to_read(state.files, self.storage)
                 state.batches = state.batches_left = len(batches)
-                self.waiting += [
-                    self._task(state, "read", f"batch-{batch.key}", stages.read_batch, (state.work, batch))
-                    for batch in batches
-                ]
+                for batch in batches:
+                    task = self._task(state, "read", stages.read_batch, batch, part=batch.key)
+                    self.waiting.append(replace(task, ends_stage=False))
                 if not batches:
                     self._clean(state)
             else:
-                self.waiting.append(self._task(state, job.stage, "", getattr(stages, job.stage), (state.work, job)))
+                self.waiting.append(self._task(state, job.stage, stages.CALLS[job.stage], state.receipts))
 
     def _task(
-        self, state: StyleState, stage: str, part: str, call: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]
+        self, state: StyleState, stage: str, call: Callable[..., dict[str, Any]], argument: Any, *, part: str = ""
     ) -> Task:
         training = stage == "train"
         gpus = min(1.0, self.executor.capacity.gpus) if training else 0.0
-        work = state.work
-        if training:
-            work = Work(work.style, work.settings, work.recipe, work.seed, work.root, self.threads)
+        work = replace(state.work, threads=self.threads) if training else state.work
         return Task(
             id="/".join(filter(None, (state.style, stage, part))),
             style=state.style,
             stage=stage,
             call=call,
-            arguments=(work, *arguments[1:]),
+            arguments=(work, argument),
             cpus=self.threads if training else 1,
             gpus=gpus,
             priority=state.work.settings.priority,
@@ -206,7 +202,7 @@ class _Loop:
         )
 
     def _clean(self, state: StyleState) -> None:
-        self.waiting.append(self._task(state, "read", "clean", stages.clean, (state.work, state.files)))
+        self.waiting.append(self._task(state, "read", stages.clean, state.files, part="clean"))
 
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
@@ -216,13 +212,13 @@ class _Loop:
         if not outcome.ok:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
-                ledger.note_attempt(self.storage, state.style, task.stage, "started", outcome.error)
+                ledger.note_attempt(self.storage, state.style, task.stage, "started", message=outcome.error)
                 self.waiting.append(task)
                 return
             self.waiting = [other for other in self.waiting if other.style != state.style]
             _fail(self.storage, self.listener, state, task.stage, outcome.error)
             return
-        if task.stage == "read" and "inputs" not in outcome.value:
+        if not task.ends_stage:
             state.batches_left -= 1
             if state.batches_left == 0:
                 self._clean(state)
@@ -232,13 +228,12 @@ class _Loop:
     def _finish_stage(self, state: StyleState, stage: str, value: dict[str, Any]) -> None:
         seconds = time.monotonic() - state.began[stage]
         inputs = next(dict(job.inputs) for job in state.jobs if job.stage == stage)
-        result = {name: item for name, item in value.items() if name != "inputs"}
-        ledger.write_receipt(self.storage, state.style, stage, inputs=inputs, result=result, seconds=seconds)
+        ledger.write_receipt(self.storage, state.style, stage, inputs=inputs, result=value, seconds=seconds)
         ledger.note_attempt(self.storage, state.style, stage, "done", seconds=seconds)
         state.active.discard(stage)
         state.ran.append(stage)
         state.replan(self.storage)
-        self.listener.end(state, stage, result)
+        self.listener.end(state, stage, value)
         self._enqueue(state)
 
 
@@ -249,7 +244,7 @@ def _is_fresh(state: StyleState, stage: str) -> bool:
 def _fail(storage: Storage, listener: Listener, state: StyleState, stage: str, message: str) -> None:
     state.stage_failed, state.error = stage, message
     state.active.clear()
-    ledger.note_attempt(storage, state.style, stage, "failed", message)
+    ledger.note_attempt(storage, state.style, stage, "failed", message=message)
     ledger.report_progress(storage, state.style, stage=stage, failed=message)
     listener.fail(state, stage, message)
 
@@ -260,6 +255,3 @@ def progress_of(storage: Storage, state: StyleState) -> dict[str, Any]:
         done = state.batches - state.batches_left
         return {"stage": "read", "done": done, "total": max(1, state.batches), "pieces": len(state.files)}
     return ledger.read_progress(storage, state.style)
-
-
-__all__ = ["Executor", "Listener", "StyleState", "layout", "progress_of", "receipts_of", "run_farm", "survey"]

@@ -1,0 +1,146 @@
+"""The snapshots of a run as the rule sees them: safe or not, looping, copying or too random.
+
+Conventions
+-----------
+A snapshot is a mapping with `epoch` and any of the measures of `farm.selection.measures`; what is missing or no
+number is not judged. People's level is a mapping from measure to [mean, 95th percentile], or the 5th where more
+is better (`distinct4`, `known2`, `known3`). An onset needs two snapshots in a row: the measures come from a
+handful of samples.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from farm.config import Selection
+from farm.selection.curve import Curve
+from farm.selection.metrics import number
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels that samples are held against; NaN where no people's level is known."""
+
+    copy_notes: float  # a longer mean match with the corpus is copying
+    greedy_distinct4: float  # fewer distinct 4-grams of the likeliest continuation is looping
+    distinct4: float  # the same for the drawn samples
+    loop_share: float  # more notes in loops is looping
+    known: tuple[tuple[str, float], ...]  # fewer known n-grams is too random
+    weak: bool  # people's level rests on too little music
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One snapshot, judged. `looping_greedy` is None where no greedy sample was measured."""
+
+    epoch: int
+    safe: bool
+    heard: bool
+    looping_greedy: bool | None
+    looping: bool
+    stuck: bool  # so few distinct 4-grams in the drawn samples that no reading of them helps
+    copying: bool
+    loose: bool
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Onsets:
+    """When the samples turn good and when they turn into copies; None for never."""
+
+    fluent: int | None  # first epoch that no longer loops
+    memo: int | None  # first epoch that copies
+    by_greedy: bool  # looping is judged on the greedy samples, else on the drawn ones
+
+
+def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
+    """Return the levels of a style; without people's measures the fixed floors of the rule, called weak."""
+    human = human or {}
+    longest = _percentile(human, "lcs")
+    distinct4 = _percentile(human, "distinct4")
+    loops = _percentile(human, "loop_share")
+    return Levels(
+        copy_notes=max(longest, rule.copy_floor_notes) if math.isfinite(longest) else rule.copy_floor_notes,
+        greedy_distinct4=rule.loop_distinct4,
+        distinct4=distinct4 if math.isfinite(distinct4) else rule.loop_distinct4,
+        loop_share=max(loops, 0.1) if math.isfinite(loops) else rule.loop_notes_share,
+        known=tuple((name, _percentile(human, name)) for name in ("known2", "known3")),
+        weak=bool(human.get("weak", False)) or not math.isfinite(longest),
+    )
+
+
+def read_candidates(
+    snapshots: Sequence[Mapping[str, Any]], curve: Curve, against: Levels, rule: Selection
+) -> list[Candidate]:
+    """Return the snapshots ordered by epoch, judged one by one; without any, every epoch of the curve."""
+    rows: dict[int, Mapping[str, Any]] = {int(epoch): {} for epoch in curve.metrics.epochs} if not snapshots else {}
+    for snapshot in snapshots:
+        epoch = number(snapshot.get("epoch"))
+        if epoch >= 1 and epoch == int(epoch):
+            rows[int(epoch)] = snapshot
+    return [_judged(epoch, rows[epoch], curve, against, rule) for epoch in sorted(rows)]
+
+
+def _judged(
+    epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Levels, rule: Selection
+) -> Candidate:
+    measures = {
+        name: value
+        for name, value in ((name, number(value)) for name, value in snapshot.items() if name != "epoch")
+        if math.isfinite(value)
+    }
+    greedy = measures.get("greedy_distinct4")
+    distinct4, loops = measures.get("distinct4", math.nan), measures.get("loop_share", math.nan)
+    return Candidate(
+        epoch=epoch,
+        safe=curve.is_safe(epoch),
+        heard=any(name in measures for name in ("lcs_mean", "distinct4", "greedy_distinct4", "loop_share")),
+        looping_greedy=None if greedy is None else greedy < against.greedy_distinct4,
+        looping=distinct4 < against.distinct4 or loops > against.loop_share,
+        stuck=distinct4 < rule.loop_distinct4,
+        copying=measures.get("lcs_mean", math.nan) > against.copy_notes,
+        loose=any(measures.get(name, math.nan) < least for name, least in against.known),
+        measures=measures,
+    )
+
+
+def find_onsets(candidates: Sequence[Candidate], curve: Curve) -> Onsets:
+    """Return when the loops end and when copying begins.
+
+    Looping is judged on the greedy sample: drawn at temperature 1 an under-trained network is random, which looks
+    varied, and only its likeliest continuation betrays it. Where the held-out loss has levelled off and greedy
+    decoding still loops everywhere, as it does in good models of large corpora, the drawn samples are held
+    against people instead.
+    """
+    heard = [candidate for candidate in candidates if candidate.heard]
+    memo = _onset((c.epoch, c.copying) for c in heard)
+    greedy = [c for c in heard if c.looping_greedy is not None]
+    fluent = _onset((c.epoch, not c.looping_greedy) for c in greedy)
+    by_greedy = bool(greedy) and not (curve.by_heldout and fluent is None)
+    if not by_greedy:
+        fluent = _onset((c.epoch, not c.looping and not c.loose) for c in heard)
+    return Onsets(fluent, memo, by_greedy)
+
+
+def passes(candidate: Candidate, onsets: Onsets) -> bool:
+    """Tell whether a snapshot's samples are inside people's range: no loops, no copies, not random."""
+    looping = candidate.looping_greedy if onsets.by_greedy else candidate.looping
+    return candidate.heard and not looping and not candidate.stuck and not candidate.copying and not candidate.loose
+
+
+def _onset(states: Iterable[tuple[int, bool]]) -> int | None:
+    """Return the first epoch that is so at it and at the next; the last one needs no next."""
+    ordered = list(states)
+    for index, (epoch, state) in enumerate(ordered):
+        if state and (index + 1 == len(ordered) or ordered[index + 1][1]):
+            return epoch
+    return None
+
+
+def _percentile(human: Mapping[str, Any], name: str) -> float:
+    """Return the second number of a people's measure, NaN when it is not there."""
+    value = human.get(name)
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) >= 2:
+        return number(value[1])
+    return math.nan

@@ -1,0 +1,187 @@
+"""What a table of metrics alone says about a run: plateau, blow-up, convergence, and which epochs are safe.
+
+The rule is that of a person reading the curve: the good epochs lie where most of the progress is made, before
+anything breaks. Best held-out loss is the wrong signal for small corpora that overfit (Yin, Reuben, Stepney and
+Collins, "Measuring When a Music Generation Algorithm Copies Too Much", SN Computer Science 3:340, 2022: stopping
+there gives single-note repetition); it is the right one where it levels off together with the training loss.
+
+Conventions
+-----------
+Epochs count from 1 and are those of the table; ranges of indices are half open. Everything is relative: a loss
+in bits gives the same reading as one in nats.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from farm.config import Selection
+from farm.selection.events import Event, find_events, smooth, smoothing_width
+from farm.selection.metrics import Metrics
+from farm.selection.plateau import HeldOut, late_gain, limit, plateau, read_heldout, roughness, unsettled
+
+_LATER_SHARE = 0.85  # of the later progress: a region that reached less is given up for the later one
+_LATER_EPOCHS_SHARE = 0.15  # of the run that the later region must last
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The reading of one run; epochs are None where there is nothing of the kind."""
+
+    verdict: str
+    metrics: Metrics
+    first_loss: float  # what progress is counted from
+    limit: float  # what the loss reaches
+    plateau_first: int | None
+    plateau_flat: int | None
+    blow_up: int | None  # first epoch of the trouble that ended the region
+    blow_up_kind: str  # jump, slow, nan or ""
+    region: tuple[int, int]  # indices of the epochs that are judged
+    unsafe: tuple[tuple[int, int], ...]  # first and last epoch of spikes inside it
+    safe_last: int | None  # last epoch to trust
+    converged: bool
+    roughness: float
+    heldout: HeldOut | None
+    flags: tuple[str, ...]
+
+    @property
+    def by_heldout(self) -> bool:
+        """Tell whether the held-out loss, not the shoulder of the training loss, decides."""
+        return self.heldout is not None and self.heldout.usable
+
+    @property
+    def target(self) -> int | None:
+        """The epoch the curve asks for, whether it was kept or not; None when it asks for none."""
+        if self.safe_last is None or self.verdict == "did-not-learn" or self.plateau_first is None:
+            return None
+        if self.heldout is not None and self.heldout.usable:
+            return int(self.metrics.epochs[self.region[0] + self.heldout.first])
+        return self.plateau_first if self.converged else self.safe_last
+
+    def is_safe(self, epoch: int) -> bool:
+        """Tell whether weights after `epoch` are from before every blow-up, with room to spare, and not in a spike."""
+        if self.safe_last is None or not int(self.metrics.epochs[self.region[0]]) <= epoch <= self.safe_last:
+            return False
+        return not any(first <= epoch <= last for first, last in self.unsafe)
+
+
+def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, width: int | None = None) -> Curve:
+    """Return the reading of a run; one without epochs is 'not-converged' with nothing safe.
+
+    Progress is counted from the highest of the first loss, the median of the first three and `start_loss`. The
+    plateau begins at the first epoch at which loss and accuracy have both done all but `plateau_share` of their
+    change, and is flat at all but `flat_share`.
+
+    Parameters
+    ----------
+    start_loss
+        Loss of an untrained network, same unit; give it for a run that starts from trained weights, whose own
+        first loss is already near its last.
+    width
+        Of the smoothing, in epochs, odd; by the length of the run when None.
+    """
+    n, loss = metrics.n_recorded, metrics.loss
+    nothing = Curve(
+        "blew-up" if n else "not-converged", metrics, math.nan, math.nan, None, None, metrics.broken_epoch,
+        "nan" if n else "", (0, 0), (), None, False, 0.0, None, (),
+    )  # fmt: skip
+    if len(loss) == 0:
+        return nothing
+    width = width or smoothing_width(n)
+    first = max(float(loss[0]), float(np.median(loss[:3])), -math.inf if start_loss is None else start_loss)
+    begin, end, kind, spikes, flags = _region(metrics, find_events(loss, first, rule, width), first, rule)
+    curve = replace(
+        nothing,
+        first_loss=first,
+        region=(begin, end),
+        blow_up=metrics.epoch_at(end) if kind else None,
+        blow_up_kind=kind,
+        unsafe=tuple((int(metrics.epochs[a]), int(metrics.epochs[b - 1])) for a, b in spikes),
+        flags=flags,
+    )
+    if end == begin:
+        return replace(curve, verdict="blew-up")
+    inside, smoothed = loss[begin:end], smooth(loss[begin:end], width)
+    lowest = limit(inside)
+    drop = first - lowest
+    learned = drop >= rule.learn_share * abs(first) or _accuracy_gain(metrics, begin, end) >= rule.learn_share
+    converged = len(inside) > 3 and late_gain(smoothed) <= rule.not_converged_share * drop
+    heldout = None
+    if metrics.heldout is not None:
+        heldout = read_heldout(metrics.heldout[begin:end], inside, start_loss, rule, width)
+    rough = roughness(inside, drop)
+    restless = rough > rule.rough_share or unsettled(smoothed, drop) > rule.unsettled_share
+    levelled = converged or (heldout is not None and heldout.usable)
+    safe = end - 1 - (max(2, math.ceil(rule.guard_share * n)) if kind else 0)
+    bands = (_band(metrics, begin, end, first, share, width) if learned else None for share in _shares(rule))
+    return replace(
+        curve,
+        verdict=_verdict(learned, levelled, restless, kind, flags, n),
+        limit=lowest,
+        plateau_first=next(bands),
+        plateau_flat=next(bands),
+        safe_last=int(metrics.epochs[safe]) if safe >= begin else None,
+        converged=converged,
+        roughness=rough,
+        heldout=heldout,
+    )
+
+
+def _shares(rule: Selection) -> tuple[float, float]:
+    return rule.plateau_share, rule.flat_share
+
+
+def _accuracy_gain(metrics: Metrics, begin: int, end: int) -> float:
+    if metrics.accuracy is None:
+        return 0.0
+    return float(np.max(metrics.accuracy[begin:end]) - metrics.accuracy[0])
+
+
+def _band(metrics: Metrics, begin: int, end: int, first: float, share: float, width: int) -> int | None:
+    """Return the epoch at which loss and accuracy have both done all but `share` of their change."""
+    index = plateau(metrics.loss[begin:end], first, share, width)
+    if metrics.accuracy is not None and index is not None:
+        missing = 1 - metrics.accuracy
+        index = max(index, plateau(missing[begin:end], float(np.max(missing[:3])), share, width) or 0)
+    return None if index is None else int(metrics.epochs[begin + index])
+
+
+def _region(
+    metrics: Metrics, events: tuple[Event, ...], first: float, rule: Selection
+) -> tuple[int, int, str, list[tuple[int, int]], tuple[str, ...]]:
+    """Return the range of indices to judge, what ended it (jump, slow, nan or ""), the spikes in it, and flags.
+
+    A short event is a spike. After a longer one that the run recovered from, the later part is judged only if it
+    got clearly further than the earlier one and lasts; else the earlier part, as if it had not recovered.
+    """
+    loss, n = metrics.loss, metrics.n_recorded
+    begin, spikes, flags = 0, [], []
+    for event in events:
+        if event.end is not None and event.end - event.start <= max(10, rule.spike_share * n):
+            spikes.append((event.start, event.end))
+            flags.append(f"spike@{int(metrics.epochs[event.start])}")
+            continue
+        if event.end is not None and len(loss) - event.end > _LATER_EPOCHS_SHARE * n:
+            earlier = first - limit(loss[begin : event.start]) if event.start > begin else 0.0
+            if earlier < _LATER_SHARE * (first - limit(loss[event.end :])):
+                begin, spikes = event.end, []
+                flags.append(f"recovered@{int(metrics.epochs[event.end])}")
+                continue
+        spikes = [spike for spike in spikes if spike[0] < event.start]
+        return begin, event.start, event.kind, spikes, tuple(flags)
+    return begin, len(loss), "nan" if metrics.broken_epoch is not None else "", spikes, tuple(flags)
+
+
+def _verdict(learned: bool, levelled: bool, restless: bool, kind: str, flags: tuple[str, ...], n: int) -> str:
+    """Return the class of a run."""
+    if not learned and n > 3:
+        return "blew-up" if kind else "did-not-learn"
+    if restless:
+        return "unstable"
+    if kind:
+        ending = {"jump": "blowup", "slow": "divergence", "nan": "nan"}[kind]
+        return f"healthy-then-{ending}" if levelled else "blew-up"
+    if not levelled:
+        return "not-converged"
+    return "blowup-and-recovery" if any(flag.startswith("recovered@") for flag in flags) else "healthy"

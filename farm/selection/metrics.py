@@ -1,0 +1,83 @@
+"""The columns of a metrics table that a verdict needs, cleaned: the door of this room.
+
+Conventions
+-----------
+Epochs count from 1 and keep the numbers of the table. Losses are in nats per note or any other unit; accuracy
+is a share. Position inside an array is called index.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_KNOWN_SHARE = 0.8  # of the epochs must carry a value for an optional column to be used
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The columns of a run up to its first broken epoch; accuracy and held-out loss may be absent."""
+
+    epochs: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray | None
+    heldout: np.ndarray | None
+    n_recorded: int  # epochs in the table, the broken ones included
+    broken_epoch: int | None  # the first whose loss is no number
+
+    def epoch_at(self, index: int) -> int | None:
+        """Return the epoch at `index`; one past the end is the broken epoch, if there is one."""
+        return int(self.epochs[index]) if index < len(self.epochs) else self.broken_epoch
+
+
+def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
+    """Return the columns of a metrics table, ordered by epoch, up to the first loss that is no number.
+
+    The last record of an epoch counts: a resumed run writes some again. Records without a whole positive epoch
+    are left out. Accuracy and held-out loss (`val_loss`) are used when four fifths of the epochs have them; a gap
+    repeats the value before. An empty table gives empty columns.
+
+    Examples
+    --------
+    >>> read_metrics([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": None}]).broken_epoch
+    2
+    """
+    rows: dict[int, Mapping[str, Any]] = {}
+    for record in table:
+        epoch = number(record.get("epoch"))
+        if epoch >= 1 and epoch == int(epoch):
+            rows[int(epoch)] = record
+    epochs = np.array(sorted(rows), int)
+    loss, accuracy, heldout = (
+        np.array([number(rows[epoch].get(name)) for epoch in epochs.tolist()], float)
+        for name in ("loss", "accuracy", "val_loss")
+    )
+    broken = np.flatnonzero(~np.isfinite(loss))
+    end = int(broken[0]) if len(broken) else len(epochs)
+    return Metrics(
+        epochs=epochs[:end],
+        loss=loss[:end],
+        accuracy=_filled(accuracy[:end]),
+        heldout=_filled(heldout[:end]),
+        n_recorded=len(epochs),
+        broken_epoch=int(epochs[end]) if len(broken) else None,
+    )
+
+
+def number(value: Any) -> float:
+    """Return a value of a table as a finite number; None, text that is no number and infinities are NaN."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def _filled(column: np.ndarray) -> np.ndarray | None:
+    known = np.isfinite(column)
+    if len(column) == 0 or known.mean() < _KNOWN_SHARE:
+        return None
+    last = np.maximum.accumulate(np.where(known, np.arange(len(column)), -1))
+    return column[np.where(last < 0, np.flatnonzero(known)[0], last)]

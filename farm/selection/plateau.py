@@ -1,0 +1,107 @@
+"""Where a curve levels off, and whether the held-out loss can be trusted to say so.
+
+Conventions
+-----------
+Series are float arrays, one value per epoch, finite; positions are indices from 0. Everything is a share of the
+progress, from where the curve starts to its limit, so that the unit cancels out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from farm.config import Selection
+from farm.selection.events import smooth
+
+_MIN_EPOCHS = 4  # fewer tell nothing about levelling off
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the held-out loss says: `usable` as the signal to pick by, `first` index as good as its best."""
+
+    usable: bool
+    first: int
+    best: int
+    best_loss: float
+    rise: float  # after the best, as a share of its drop
+    gap: float  # held-out minus training loss at the end, as a share of its drop
+    creep: float  # still gained per ten epochs, as a share of the loss
+
+
+def limit(values: np.ndarray) -> float:
+    """Return the level a loss reaches: the lowest median of windows of a twelfth of it, not its minimum."""
+    window = max(1, len(values) // 12)
+    return float(np.min(np.median(np.lib.stride_tricks.sliding_window_view(values, window), axis=1)))
+
+
+def plateau(values: np.ndarray, first: float, share: float, width: int) -> int | None:
+    """Return the first index that has done all but `share` of the way from `first` to the limit, and stays.
+
+    `values` is smoothed over `width` epochs, and must stay there for as many. None when there is no progress.
+    """
+    lowest = limit(values)
+    if first <= lowest:
+        return None
+    reached = smooth(values, width) <= lowest + share * (first - lowest)
+    held = min(width, len(values))
+    stays = np.lib.stride_tricks.sliding_window_view(np.pad(reached, (0, held - 1), mode="edge"), held).all(axis=1)
+    found = np.flatnonzero(stays)
+    return int(found[0]) if len(found) else None
+
+
+def late_gain(smoothed: np.ndarray) -> float:
+    """Return what the loss still won in the last quarter: the median of its first tenth minus that of its last."""
+    quarter = smoothed[-max(2, len(smoothed) // 4) :]
+    tenth = max(1, len(quarter) // 10)
+    return float(np.median(quarter[:tenth]) - np.median(quarter[-tenth:]))
+
+
+def roughness(loss: np.ndarray, drop: float) -> float:
+    """Return the scatter from epoch to epoch: deviation of the second differences over sqrt 6, a share of `drop`."""
+    if len(loss) < _MIN_EPOCHS or drop <= 0:
+        return 0.0
+    bends = np.diff(loss, 2)
+    return float(np.median(np.abs(bends - np.median(bends))) / np.sqrt(6) / drop)
+
+
+def unsettled(smoothed: np.ndarray, drop: float) -> float:
+    """Return the share of epochs that stand above their best so far by more than a tenth of `drop`."""
+    if len(smoothed) < _MIN_EPOCHS or drop <= 0:
+        return 0.0
+    return float(np.mean(smoothed - np.minimum.accumulate(smoothed) > 0.1 * drop))
+
+
+def read_heldout(
+    heldout: np.ndarray, loss: np.ndarray, start_loss: float | None, rule: Selection, width: int
+) -> HeldOut | None:
+    """Return what a held-out loss says about the same epochs as `loss`; None for fewer than four.
+
+    It is usable where it fell, stayed down (`rise`), kept company with the training loss (`gap`) and levelled
+    off: gained little in the last quarter, or creeps by less than `creep_share` per ten epochs. Overfitting runs
+    fail on rise or gap: there its minimum comes while the music still loops. Its first epoch as good as the
+    best is within `heldout_margin_share` of the best loss or of the drop, whichever is more.
+    """
+    if len(heldout) < _MIN_EPOCHS:
+        return None
+    smoothed = smooth(heldout, width)
+    best = int(np.argmin(smoothed))
+    lowest = float(smoothed[best])
+    own_drop = max(float(heldout[0]), float(np.median(heldout[:3]))) - lowest
+    drop = max(own_drop, start_loss - lowest) if start_loss is not None else own_drop
+    if drop <= 0:
+        return HeldOut(False, best, best, lowest, 0.0, 0.0, 0.0)
+    tail = max(2, len(smoothed) // 12)
+    end, end_loss = float(np.median(smoothed[-tail:])), float(np.median(loss[-tail:]))
+    gained = late_gain(smoothed)
+    creep = gained / max(1, len(smoothed) // 4) * 10 / abs(lowest) if lowest else 0.0
+    margin = rule.heldout_margin_share * max(abs(lowest), own_drop)
+    first = int(np.flatnonzero(smoothed <= lowest + margin)[0])
+    rise, gap = max(0.0, end - lowest) / drop, (end - end_loss) / drop
+    usable = (
+        drop >= rule.learn_share * abs(lowest + drop)
+        and rise <= rule.heldout_rise_share
+        and gap <= rule.heldout_gap_share
+        and (gained <= rule.not_converged_share * drop or creep <= rule.creep_share)
+    )
+    return HeldOut(usable, first, best, lowest, rise, gap, creep)

@@ -1,0 +1,123 @@
+"""The verdict in sentences a musician understands, built from the numbers and true to the curve.
+
+Conventions
+-----------
+Short sentences, the pick first, then the curve, the samples, and what to do when nothing is fit to use.
+"""
+
+from collections.abc import Sequence
+
+from farm.selection.candidates import Candidate, Levels, Onsets
+from farm.selection.curve import Curve
+
+_CLASSES = {
+    "not-converged": "Training stopped while it was still learning; allow more epochs.",
+    "did-not-learn": "The network did not learn; look at the learning rate and at the music that was read.",
+    "blew-up": "Training broke before it had levelled off; lower the learning rate.",
+    "unstable": "The loss never settled; lower the learning rate.",
+    "loops": "Every snapshot still repeats itself; train longer, or give it more music.",
+    "copies": "Every snapshot that no longer repeats itself copies its sources; give it more music, more dropout or more snapshots.",
+    "loose": "Every snapshot is still too random; train longer.",
+    "memorizes-before-fluent": "It copies its sources before it stops repeating itself; give it more music, more dropout or more snapshots.",
+}
+
+
+def tell(
+    curve: Curve,
+    candidates: Sequence[Candidate],
+    onsets: Onsets,
+    against: Levels,
+    epoch: int | None,
+    verdict: str,
+    why: str,
+) -> str:
+    """Return why this epoch, or why none, as sentences with a space between them."""
+    provisional = verdict in ("not-converged", "blew-up", "unstable")
+    if epoch is None:
+        head = "No epoch is fit to use."
+    else:
+        head = f"Epoch {epoch} is the best there is, for now." if provisional else f"Epoch {epoch} is the pick."
+    sentences = [head, *_about_curve(curve, epoch)]
+    heard = [candidate for candidate in candidates if candidate.heard]
+    if heard:
+        sentences += _about_samples(heard, onsets, against, epoch, why)
+    elif epoch is not None:
+        sentences.append("No samples were judged, only the curve.")
+    if why == "no-safe-snapshot":
+        sentences.append("No snapshot was kept from before the trouble; save more often.")
+    if verdict in _CLASSES:
+        sentences.append(_CLASSES[verdict])
+    return " ".join(sentences)
+
+
+def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
+    metrics = curve.metrics
+    if len(metrics.loss) == 0:
+        return ["The very first loss is no number." if metrics.n_recorded else "There are no epochs to judge."]
+    index = int((metrics.epochs <= epoch).sum()) - 1 if epoch is not None else curve.region[1] - 1
+    index = max(index, 0)
+    at = "there" if epoch is not None else f"at epoch {int(metrics.epochs[index])}"
+    sentence = f"The training loss went from {metrics.loss[0]:.2f} to {metrics.loss[index]:.2f} {at}"
+    if metrics.accuracy is not None:
+        sentence += f", with {metrics.accuracy[index]:.0%} of the notes right"
+    told = [sentence + "."]
+    if curve.plateau_first is not None and curve.verdict != "did-not-learn":
+        told += [*_about_signal(curve)]
+    if curve.blow_up is not None:
+        what = {"jump": "jumped", "slow": "drifted away", "nan": "stopped being a number"}[curve.blow_up_kind]
+        told.append(f"At epoch {curve.blow_up} the loss {what}; nothing from shortly before it on is trusted.")
+    else:
+        told.append(f"It never broke down in {metrics.n_recorded} epochs.")
+    return told
+
+
+def _about_signal(curve: Curve) -> list[str]:
+    epochs, heldout = curve.metrics.epochs, curve.heldout
+    if heldout is not None and heldout.usable:
+        first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
+        return [
+            f"The loss on music held out from training is as good as its best ({heldout.best_loss:.2f}, epoch {best}) "
+            f"from epoch {first} on and does not turn up, so it decides."
+        ]
+    told = [f"Most of the way was done at epoch {curve.plateau_first}"]
+    if curve.plateau_flat is not None:
+        told[0] += f" and the curve is flat from epoch {curve.plateau_flat}" if curve.converged else ""
+    told[0] += "."
+    if heldout is not None and heldout.rise > 0:
+        best = int(epochs[curve.region[0] + heldout.best])
+        told.append(f"The loss on held-out music was best at epoch {best} and rose after it, so it does not decide.")
+    return told
+
+
+def _about_samples(
+    heard: Sequence[Candidate], onsets: Onsets, against: Levels, epoch: int | None, why: str
+) -> list[str]:
+    told = []
+    what = "The likeliest continuation repeats itself" if onsets.by_greedy else "The samples repeat themselves or wander"
+    if onsets.fluent is None:
+        told.append(f"{what} in every snapshot.")
+    elif onsets.fluent > heard[0].epoch:
+        told.append(f"{what} until epoch {onsets.fluent}.")
+    else:
+        told.append("No snapshot repeats itself more than people do.")
+    if not onsets.by_greedy and any(candidate.looping_greedy for candidate in heard):
+        told.append(
+            "The likeliest continuation loops in every snapshot, as it does in most networks; "
+            "so the drawn samples were held against people."
+        )
+    people = "people's own reach" if not against.weak else "with little music to compare, the line is"
+    if onsets.memo is not None:
+        longest = next(c.measures["lcs_mean"] for c in heard if c.epoch == onsets.memo)
+        told.append(
+            f"Copying begins at epoch {onsets.memo}: the longest matches with the corpus are {longest:.0f} notes on "
+            f"average, {people} {against.copy_notes:.0f}."
+        )
+    else:
+        longest = max((c.measures.get("lcs_mean", 0.0) for c in heard), default=0.0)
+        told.append(
+            f"No snapshot goes on copying: the longest matches with the corpus are at most {longest:.0f} notes on average, "
+            f"{people} {against.copy_notes:.0f}."
+        )
+    if epoch is not None and why in ("later", "earlier"):
+        told.append(f"The curve alone would have taken a {'earlier' if why == 'later' else 'later'} epoch; the samples moved it.")
+    return told

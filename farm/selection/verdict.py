@@ -1,0 +1,211 @@
+"""From curve and samples to the picked epoch: a class, a confidence, a reason, and all that was weighed.
+
+The curve says where to look and what is safe; the samples of the snapshots decide. Where they disagree the
+nearest snapshot that neither loops nor copies is taken, and where there is none, none.
+
+Conventions
+-----------
+Epochs count from 1. The result is the content of verdict.json: plain data, no NaN.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from farm.config import Selection
+from farm.selection.candidates import Candidate, Levels, Onsets, find_onsets, levels, passes, read_candidates
+from farm.selection.confidence import confidence
+from farm.selection.curve import Curve, analyse
+from farm.selection.metrics import Metrics, read_metrics
+from farm.selection.reason import tell
+
+_HEALTHY = ("healthy", "healthy-then-blowup", "healthy-then-divergence", "healthy-then-nan", "blowup-and-recovery")
+_SPARSE_SHARE = 0.2  # of the run between the snapshots on both sides of the pick
+_NEAR_SHARE = 0.2  # of the gap between two snapshots: the one before the target is taken when it is so near
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The outcome of the rule: an epoch or none, the class, and whether a musician may use it."""
+
+    epoch: int | None
+    verdict: str
+    provisional: bool
+    fit: bool
+    why: str  # the one thing that kept it from being fit, or moved it; "" when nothing did
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that was made of one run by one rule."""
+
+    curve: Curve
+    candidates: list[Candidate]
+    onsets: Onsets
+    pick: Pick
+
+
+def judge(
+    metrics: Sequence[Mapping[str, Any]],
+    snapshots: Sequence[Mapping[str, Any]],
+    human: Mapping[str, Any] | None,
+    rule: Selection,
+    style: str,
+    *,
+    start_loss: float | None = None,
+    seed: int = 2019,
+) -> dict[str, Any]:
+    """Return the content of verdict.json for one run.
+
+    Parameters
+    ----------
+    metrics
+        Records with `epoch`, `loss` and perhaps `accuracy`, `val_loss`; the last record of an epoch counts.
+    snapshots
+        Records with `epoch` and the measures of its samples; without any, every epoch is a candidate and the
+        curve alone decides.
+    human
+        The same measures of held-out people's pieces: [mean, 95th percentile] (5th for distinct4, known2, known3),
+        perhaps under `corpus_heldout`; None when there are none.
+    start_loss
+        Loss of an untrained network, nats per note, for a run that started from trained weights.
+
+    Returns
+    -------
+    As in the contract, with `fit`, `flags`, `signal` ('heldout', 'shoulder' or null) besides. `epoch` is null when
+    nothing is fit to use. An empty table gives no epoch and 'not-converged'.
+    """
+    table = read_metrics(metrics)
+    against = levels((human or {}).get("corpus_heldout", human), rule)
+
+    def read(table: Metrics, rule: Selection, against: Levels, width: int | None) -> Reading:
+        curve = analyse(table, rule, start_loss, width)
+        candidates = read_candidates(snapshots, curve, against, rule)
+        onsets = find_onsets(candidates, curve)
+        return Reading(curve, candidates, onsets, choose(curve, candidates, onsets))
+
+    reading = read(table, rule, against, None)
+    curve, onsets, pick = reading.curve, reading.onsets, reading.pick
+    epochs = [candidate.epoch for candidate in reading.candidates]
+    sure = confidence(pick.epoch, lambda *moved: read(*moved).pick.epoch, table, rule, against, epochs, seed)
+    return {
+        "style": style,
+        "epoch": pick.epoch,
+        "provisional": pick.provisional,
+        "fit": pick.fit,
+        "verdict": pick.verdict,
+        "plateau": {"first": curve.plateau_first, "flat": curve.plateau_flat},
+        "blow_up": curve.blow_up,
+        "repetition_ends": onsets.fluent,
+        "copying_begins": onsets.memo,
+        "signal": None if curve.target is None else "heldout" if curve.by_heldout else "shoulder",
+        "flags": _flags(reading, against),
+        "confidence": sure,
+        "reason": tell(curve, reading.candidates, onsets, against, pick.epoch, pick.verdict, pick.why),
+        "neighbours": _neighbours(epochs, pick.epoch),
+        "overruled_by": None,
+        "rule": rule.model_dump(),
+        "candidates": [_row(candidate, curve, onsets) for candidate in reading.candidates] if snapshots else [],
+    }
+
+
+def choose(curve: Curve, candidates: Sequence[Candidate], onsets: Onsets) -> Pick:
+    """Return the snapshot the rule takes.
+
+    First the one the curve asks for: the first safe snapshot from the target on (the one before when it is nearly
+    there), or the last safe one. Then the samples: before copying begins, after the loops end.
+    """
+    safe = [candidate for candidate in candidates if candidate.safe]
+    broken = curve.verdict in ("blew-up", "unstable", "not-converged")
+    if curve.target is None:
+        return Pick(None, curve.verdict, False, False, "curve")
+    if not safe:
+        return Pick(None, curve.verdict, False, False, "no-safe-snapshot")
+    wanted = _from_curve(safe, curve.target)
+    if not any(candidate.heard for candidate in safe):
+        return Pick(wanted.epoch, curve.verdict, broken, not broken, "unheard")
+    good = [candidate for candidate in safe if passes(candidate, onsets) and _between(candidate, onsets)]
+    if not good:
+        return _unfit(curve, safe, onsets)
+    later = [candidate for candidate in good if candidate.epoch >= wanted.epoch]
+    taken = later[0] if later else good[-1]
+    why = "" if taken is wanted else "later" if later else "earlier"
+    return Pick(taken.epoch, curve.verdict, broken, not broken, why)
+
+
+def _unfit(curve: Curve, safe: Sequence[Candidate], onsets: Onsets) -> Pick:
+    """Return no epoch, and what the samples of the safe snapshots lack."""
+    memo, fluent = onsets.memo, onsets.fluent
+    if fluent is not None and memo is not None and memo <= fluent:
+        return Pick(None, "memorizes-before-fluent", False, False, "memo")
+    if all(candidate.loose for candidate in safe if candidate.heard):
+        why = "loose"
+    elif fluent is None or fluent > safe[-1].epoch:
+        why = "loops"
+    else:
+        why = "copies"
+    return Pick(None, curve.verdict if curve.verdict not in _HEALTHY else why, False, False, why)
+
+
+def _between(candidate: Candidate, onsets: Onsets) -> bool:
+    after = onsets.fluent is not None and candidate.epoch >= onsets.fluent
+    return after and (onsets.memo is None or candidate.epoch < onsets.memo)
+
+
+def _from_curve(safe: Sequence[Candidate], target: int) -> Candidate:
+    after = next((index for index, candidate in enumerate(safe) if candidate.epoch >= target), None)
+    if after is None:
+        return safe[-1]
+    if after > 0:
+        before = safe[after - 1]
+        if target - before.epoch <= _NEAR_SHARE * (safe[after].epoch - before.epoch):
+            return before
+    return safe[after]
+
+
+def _neighbours(epochs: Sequence[int], epoch: int | None) -> list[int]:
+    """Return the snapshots before and after the pick."""
+    if epoch is None:
+        return []
+    at = int(np.searchsorted(epochs, epoch))
+    return [int(epochs[index]) for index in (at - 1, at + 1) if 0 <= index < len(epochs)]
+
+
+def _flags(reading: Reading, against: Levels) -> list[str]:
+    """Return what a person should know besides: spikes, recoveries, early overfitting, weak or sparse evidence."""
+    curve, epoch = reading.curve, reading.pick.epoch
+    flags = list(curve.flags)
+    heldout = curve.heldout
+    if epoch is not None and heldout is not None and not heldout.usable and heldout.rise > 0.05:
+        best = int(curve.metrics.epochs[curve.region[0] + heldout.best])
+        if best < epoch / 2:
+            flags.append(f"overfits-early@{best}")
+    heard = any(candidate.heard for candidate in reading.candidates)
+    if heard and against.weak:
+        flags.append("weak-reference")
+    if epoch is not None and not heard:
+        flags.append("not-heard")
+    near = _neighbours([candidate.epoch for candidate in reading.candidates], epoch)
+    if len(near) == 2 and near[1] - near[0] > _SPARSE_SHARE * curve.metrics.n_recorded:
+        flags.append("sparse-snapshots")
+    return flags
+
+
+def _row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
+    """Return one snapshot as verdict.json lists it: curve, measures, and how it was judged."""
+    metrics = curve.metrics
+    found = np.flatnonzero(metrics.epochs == candidate.epoch)
+    at = int(found[0]) if len(found) else None
+    columns = (("loss", metrics.loss), ("accuracy", metrics.accuracy), ("val_loss", metrics.heldout))
+    return {
+        "epoch": candidate.epoch,
+        **{name: None if at is None or values is None else float(values[at]) for name, values in columns},
+        **candidate.measures,
+        "safe": candidate.safe,
+        "looping": bool(candidate.looping_greedy if onsets.by_greedy else candidate.looping),
+        "copying": candidate.copying,
+        "too_random": candidate.loose,
+        "passes": candidate.safe and passes(candidate, onsets),
+    }

@@ -1,0 +1,239 @@
+"""What the report is made from: the current catalog, and for each style its curve, its samples and its pieces.
+
+Conventions
+-----------
+Only files under the artifacts folder are read. Everything but the catalog may be missing, and then is empty
+here; what is there but cannot be read becomes a sentence in `problems`, so that one spoilt file costs its own
+paragraph and not the report. Missing numbers in a `History` are NaN. Epochs count from 1.
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from farm import layout
+from farm.config import STYLE_NAME
+from farm.corpus.tables import STATES, read_pieces
+from farm.errors import StorageError
+from farm.storage import Storage
+from farm.website.text import number, whole
+
+_CATALOG_NAME = re.compile(r"catalog-[0-9]+\.json")
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SAMPLE_NAME = re.compile(r".*/epoch-([0-9]+)\.json")
+_NATS = math.log(2)
+
+
+@dataclass(frozen=True)
+class History:
+    """A training curve, one value per epoch in each tuple; bits per note and shares of right pitches."""
+
+    epochs: tuple[int, ...] = ()
+    bits: tuple[float, ...] = ()
+    heldout_bits: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    heldout_accuracy: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One composed piece: rows of onset and duration in beats, pitch, velocity, ordered by onset."""
+
+    notes: tuple[tuple[float, float, int, int], ...]
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Take:
+    """What one snapshot composed, and how it was asked to."""
+
+    epoch: int
+    seed: int | None
+    temperature: float | None
+    top_p: float | None
+    tempo_bpm: float
+    metre: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The pieces of one style, counted; `left_out` are rows (path, state, reason) in the table's order."""
+
+    states: dict[str, int]
+    notes: int
+    seconds: float
+    keys: tuple[tuple[str, int], ...]
+    metres: tuple[tuple[str, int], ...]
+    heldout: int
+    left_out: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything known about one style."""
+
+    style: str
+    model: dict[str, Any]
+    failure: dict[str, Any]
+    history: History
+    sampled_epochs: tuple[int, ...]
+    takes: tuple[Take, ...]
+    corpus: Corpus | None
+    recipe: dict[str, Any]
+    copied_from: str
+    problems: tuple[str, ...]
+
+
+def read_catalog(storage: Storage) -> dict[str, Any]:
+    """Return the current catalog; empty when nothing was published yet.
+
+    Raises
+    ------
+    StorageError
+        When catalog/CURRENT names something that is no catalog, or the catalog is missing or no JSON.
+    """
+    if not storage.exists(layout.CURRENT):
+        return {}
+    words = storage.read_bytes(layout.CURRENT).decode("utf-8", "replace").split()
+    if not words or not _CATALOG_NAME.fullmatch(words[0]):
+        raise StorageError(f"{storage.path(layout.CURRENT)}: does not name a catalog; run 'farm run' again")
+    catalog = storage.read_json(f"{layout.CATALOG}/{words[0]}")
+    if not isinstance(catalog, dict):
+        raise StorageError(f"{storage.path(layout.CATALOG)}/{words[0]}: is no catalog; run 'farm run' again")
+    return catalog
+
+
+def read_all(storage: Storage, catalog: dict[str, Any]) -> list[Evidence]:
+    """Return the evidence of every style the catalog names, models first, in the catalog's order."""
+    models = {str(model.get("style")): model for model in records(catalog.get("models"))}
+    failures = {str(failure.get("style")): failure for failure in records(catalog.get("failures"))}
+    return [
+        read_evidence(storage, style, models.get(style, {}), failures.get(style, {}))
+        for style in dict.fromkeys([*models, *failures])
+    ]
+
+
+def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: dict[str, Any]) -> Evidence:
+    """Return what the run folders and tables hold about one style; names that are no paths lead nowhere."""
+    problems: list[str] = []
+    run = str(model.get("run") or "")
+    if not STYLE_NAME.fullmatch(style):
+        return Evidence(style, model, failure, History(), (), (), None, {}, "", ())
+    corpus, copied_from = None, ""
+    if storage.exists(layout.pieces(style)):
+        try:
+            pieces = read_pieces(storage, style)
+            corpus = count_pieces(pieces)
+            longest = section(section(model.get("quality")).get("longest_copy"))
+            copied_from = "".join(pieces.loc[pieces["piece_id"] == longest.get("piece"), "path"].head(1))
+        except (StorageError, OSError, ValueError, KeyError) as error:  # a foreign or torn Parquet file
+            problems.append(f"pieces table: cannot be read ({error}); run 'farm run' again")
+    if not _RUN_NAME.fullmatch(run):
+        return Evidence(style, model, failure, History(), (), (), corpus, {}, copied_from, tuple(problems))
+    recipe: dict[str, Any] = {}
+    try:
+        if storage.exists(layout.run_recipe(style, run)):
+            recipe = section(storage.read_json(layout.run_recipe(style, run)))
+    except StorageError as error:
+        problems.append(str(error))
+    found = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
+    sampled = tuple(sorted(int(match[1]) for match in found if match))
+    takes = []
+    for epoch in take_epochs(sampled, whole(section(model.get("verdict")).get("epoch"))):
+        try:
+            takes.append(read_take(storage.read_json(layout.sample_notes(style, run, epoch)), epoch))
+        except (StorageError, TypeError, ValueError) as error:
+            problems.append(f"samples of epoch {epoch}: cannot be shown ({error}); delete the file and run again")
+    history = read_history(storage.read_lines(layout.metrics(style, run)))
+    return Evidence(style, model, failure, history, sampled, tuple(takes), corpus, recipe, copied_from, tuple(problems))
+
+
+def take_epochs(sampled: tuple[int, ...], pick: int | None) -> list[int]:
+    """Return the sampled epochs worth hearing side by side: the earliest, the pick (or nearest to it), the last.
+
+    Without a pick: the earliest, the middle one, the last. No samples give none.
+    """
+    if not sampled:
+        return []
+    middle = sampled[len(sampled) // 2] if pick is None else min(sampled, key=lambda epoch: (abs(epoch - pick), epoch))
+    return sorted({sampled[0], middle, sampled[-1]})
+
+
+def read_history(lines: list[dict[str, Any]]) -> History:
+    """Return the curve of a metrics file; the last line of an epoch counts, lines without an epoch do not."""
+    last = {epoch: line for line in lines if (epoch := whole(line.get("epoch"))) is not None and epoch > 0}
+    epochs = tuple(sorted(last))
+
+    def column(name: str, nats: str = "") -> tuple[float, ...]:
+        values = []
+        for epoch in epochs:
+            value, loss = number(last[epoch].get(name)), number(last[epoch].get(nats))
+            values.append(value if value is not None else math.nan if loss is None else loss / _NATS)
+        return tuple(values)
+
+    bits, heldout = column("bits_per_note", "loss"), column("val_bits_per_note", "val_loss")
+    return History(epochs, bits, heldout, column("accuracy"), column("val_accuracy"))
+
+
+def read_take(data: Any, epoch: int) -> Take:
+    """Return the samples of one snapshot from their JSON; ValueError or TypeError when it is not of that shape."""
+    data = section(data)
+    samples = []
+    for item in records(data.get("samples")):
+        rows = [(float(on), float(length), int(pitch), int(loud)) for on, length, pitch, loud in item.get("notes", [])]
+        if not all(math.isfinite(row[0] + row[1]) and row[0] >= 0 and row[1] >= 0 for row in rows):
+            raise ValueError("a note with an impossible time")
+        if not all(0 <= row[2] <= 127 and 0 <= row[3] <= 127 for row in rows):
+            raise ValueError("a note outside the range of MIDI")
+        samples.append(Sample(tuple(sorted(rows)), item.get("stopped") is True))
+    tempo, metre = number(data.get("tempo_bpm")), data.get("metre")
+    return Take(
+        epoch,
+        whole(data.get("seed")),
+        number(data.get("temperature")),
+        number(data.get("top_p")),
+        min(max(tempo, 20.0), 400.0) if tempo else 100.0,
+        metre if isinstance(metre, str) else "",
+        tuple(samples),
+    )
+
+
+def count_pieces(pieces: pd.DataFrame) -> Corpus:
+    """Return the counts of a pieces table; keys and metres by number of pieces, then by name."""
+    read = pieces[pieces["state"] == "read"]
+    left = pieces[pieces["state"].isin(["rejected", "skipped"])]
+    states = Counter(pieces["state"].astype(str))
+    rows = zip(left["path"], left["state"], left["reason"], strict=True)
+    return Corpus(
+        {state: states[state] for state in STATES},
+        int(read["notes"].fillna(0).sum()),
+        float(read["duration_seconds"].fillna(0).sum()),
+        _ranked(read["key"]),
+        _ranked(read["time_signature"]),
+        int((read["split"] == "heldout").sum()),
+        tuple(("" if pd.isna(path) else str(path), str(state), _text(reason)) for path, state, reason in rows),
+    )
+
+
+def section(value: Any) -> dict[str, Any]:
+    """Return a JSON object as it is, anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def records(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a JSON list; anything else is an empty list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _ranked(column: pd.Series) -> tuple[tuple[str, int], ...]:
+    counted = Counter(str(value) for value in column.dropna())
+    return tuple(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _text(reason: Any) -> str:
+    return "no reason given" if pd.isna(reason) or not str(reason) else str(reason)

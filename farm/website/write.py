@@ -1,0 +1,87 @@
+"""Writes the report: a site that opens from a file manager, made only from files, whole page by whole page.
+
+Conventions
+-----------
+`site/index.html`, `site/styles/<style>.html`, `site/static/`. A page whose bytes would not change is not written
+again. Pages of styles that are gone are deleted last, when the new index no longer leads to them.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from farm import layout
+from farm.storage import Storage
+from farm.website.evidence import Evidence, read_all, read_catalog
+from farm.website.pages import index_page, page_name
+from farm.website.style_page import style_page
+from farm.website.text import shown
+
+_FOLDERS = ("static", "styles")
+
+
+def write_site(storage: Storage) -> dict[str, Any]:
+    """Bring the report up to date with the current catalog.
+
+    Returns
+    -------
+    `index` (path of the start page), `pages` (how many the site has), `written` and `removed` (keys).
+    Without a catalog the site is one page that says how to begin.
+
+    Raises
+    ------
+    StorageError
+        When the catalog cannot be read or the folder not written.
+    """
+    catalog = read_catalog(storage)
+    styles = read_all(storage, catalog)
+    templates = environment()
+    pages = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
+    for index, style in enumerate(styles):
+        beside = [*styles[max(index - 1, 0) : index], *styles[index + 1 : index + 2]]
+        page = style_page(style, _sample_midi(storage, style), beside)
+        html = templates.get_template("style.html").render(page=page)
+        pages[f"{layout.SITE}/styles/{page_name(style.style)}"] = html.encode()
+    html = templates.get_template("index.html").render(page=index_page(catalog, styles))
+    pages[f"{layout.SITE}/index.html"] = html.encode()
+    written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
+    stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
+    for key in stale:
+        storage.delete(key)
+    start = storage.path(f"{layout.SITE}/index.html")
+    return {"index": str(start), "pages": 1 + len(styles), "written": written, "removed": stale}
+
+
+def environment() -> jinja2.Environment:
+    """Return the templates' environment: everything escaped, nothing invisible, no name left undefined."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("farm.website"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def static_files() -> dict[str, bytes]:
+    """Return the files that every page shares, by name."""
+    folder = files("farm.website").joinpath("static")
+    return {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+
+
+def _sample_midi(storage: Storage, style: Evidence) -> dict[int, str]:
+    """Return the keys of the sample MIDI files that exist, by number from 1."""
+    run = str(style.model.get("run") or "")
+    longest = max((len(take.samples) for take in style.takes), default=0)
+    keys = {number: layout.sample_midi(style.style, run, number) for number in range(1, longest + 1)}
+    return {number: key for number, key in keys.items() if storage.exists(key)}
+
+
+def _write_changed(storage: Storage, key: str, data: bytes) -> bool:
+    if storage.exists(key) and storage.read_bytes(key) == data:
+        return False
+    storage.write_bytes(key, data)
+    return True

@@ -1,0 +1,187 @@
+"""Plan and queue as lists in, lists out; the executors with real processes."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from farm.config import Recipe, Style
+from farm.errors import StyleError
+from farm.scheduling.local import LocalExecutor
+from farm.scheduling.plan import STAGES, UNTIL, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
+
+STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
+
+
+def work(style=STYLE, recipe=None, seed=1):
+    return Work("bach", style, recipe or Recipe(), seed, "artifacts")
+
+
+def receipts_after(some_work, files="f", stages=STAGES):
+    """Do the stages one after the other the way the loop does, with made-up results."""
+    results = {
+        "read": {"digest": "n"},
+        "baseline": {"bits_per_note": 5},
+        "train": {"run": "r"},
+        "judge": {"digest": "v"},
+        "publish": {},
+    }
+    receipts = {}
+    for stage in stages:
+        job = next(job for job in plan_style(some_work, files, receipts) if job.stage == stage)
+        receipts[stage] = {"inputs": dict(job.inputs), "result": results[stage], "seconds": 2.0}
+    return receipts
+
+
+def reasons(jobs):
+    return {job.stage: job.reason for job in jobs}
+
+
+def test_a_new_style_starts_with_reading():
+    jobs = plan_style(work(), "f", {})
+    assert reasons(jobs) == {
+        "read": "never done",
+        "baseline": "follows read",
+        "train": "follows read",
+        "judge": "follows train",
+        "publish": "follows judge",
+    }
+    assert [job.stage for job in next_jobs(jobs, STAGES)] == ["read"]
+
+
+def test_after_reading_two_jobs_can_start():
+    jobs = plan_style(work(), "f", receipts_after(work(), stages=["read"]))
+    assert [job.stage for job in next_jobs(jobs, STAGES)] == ["baseline", "train"]
+    assert next_jobs(jobs, UNTIL["read"]) == []
+
+
+def test_a_finished_style_has_nothing_to_do():
+    jobs = plan_style(work(), "f", receipts_after(work()))
+    assert all(job.fresh for job in jobs)
+    assert jobs[0].last_seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "files", "stage", "reason"),
+    [
+        (work(), "other files", "read", "files changed"),
+        (work(recipe=Recipe.model_validate({"network": {"layers": [64]}})), "f", "train", "recipe changed"),
+        (work(recipe=Recipe.model_validate({"selection": {"plateau_share": 0.3}})), "f", "judge", "rule changed"),
+        (work(recipe=Recipe.model_validate({"samples": {"count": 2}})), "f", "judge", "samples changed"),
+        (work(style=STYLE.model_copy(update={"title": "Bach!"})), "f", "publish", "title and licences changed"),
+    ],
+)
+def test_a_change_makes_its_stage_stale_and_nothing_before_it(changed, files, stage, reason):
+    jobs = plan_style(changed, files, receipts_after(work()))
+    stale = [job for job in jobs if not job.fresh]
+    assert (stale[0].stage, stale[0].reason) == (stage, reason)
+    assert all(job.reason.startswith("follows") for job in stale[1:])
+
+
+def test_the_same_notes_from_other_files_train_nothing_anew():
+    receipts = receipts_after(work())
+    receipts["read"] = receipts_after(work(), files="other")["read"]
+    assert all(job.fresh for job in plan_style(work(), "other", receipts))
+
+
+def test_the_number_of_threads_is_no_part_of_any_key():
+    few, many = work(), Work("bach", STYLE, Recipe(), 1, "elsewhere", threads=64)
+    assert few.run_id("n") == many.run_id("n")
+    assert few.run_id("n") != work(seed=2).run_id("n")
+
+
+def test_the_hash_of_the_files_knows_no_order():
+    one, two = ("s", "a.mid", "1"), ("s", "b.mid", "2")
+    assert files_digest([one, two]) == files_digest([two, one]) != files_digest([one])
+
+
+def task(name, cpus=1, **more):
+    return Task(name, name.split("/")[0], more.pop("stage", "train"), dict, (), cpus=cpus, **more)
+
+
+def ids(tasks):
+    return [one.id for one in tasks]
+
+
+def test_priority_then_the_longest_first():
+    waiting = [task("a", expected_seconds=1), task("b", expected_seconds=9), task("c", priority=1)]
+    assert ids(choose(waiting, [], Capacity(2))) == ["c", "b"]
+
+
+def test_what_does_not_fit_lets_smaller_ones_pass():
+    waiting = [task("big", cpus=4, expected_seconds=9), task("small")]
+    assert ids(choose(waiting, [task("x")], Capacity(4))) == ["small"]
+    assert ids(choose([task("g", gpus=0.5), task("h", gpus=0.5), task("i", gpus=0.5)], [], Capacity(8, 1))) == [
+        "g",
+        "h",
+    ]
+
+
+def test_one_publisher_at_a_time():
+    waiting = [task("a/publish", stage="publish"), task("b/publish", stage="publish"), task("c")]
+    assert ids(choose(waiting, [], Capacity(8))) == ["a/publish", "c"]
+    assert ids(choose(waiting, [task("z", stage="publish")], Capacity(8))) == ["c"]
+
+
+def test_threads_are_shared_out():
+    assert [threads_per_training(16, jobs) for jobs in (0, 1, 3, 16, 40)] == [16, 16, 5, 1, 1]
+
+
+# Calls for the executors; at module level so that a child process can import them.
+
+
+def _square(number):
+    return {"square": number * number, "process": os.getpid()}
+
+
+def _refuse(number):
+    raise StyleError(f"style {number}: too little music")
+
+
+def _die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stumble(number):
+    return {"x": 1 / 0}
+
+
+def _sleep(number):
+    time.sleep(600)
+
+
+def _finish(executor, tasks):
+    for one in tasks:
+        executor.submit(one)
+    outcomes = {}
+    deadline = time.monotonic() + 60
+    while len(outcomes) < len(tasks) and time.monotonic() < deadline:
+        outcomes |= {outcome.task.id: outcome for outcome in executor.wait(1)}
+    return outcomes
+
+
+def test_local_executor_tells_failures_apart_and_goes_on():
+    executor = LocalExecutor(2)
+    try:
+        calls = {"good": _square, "refused": _refuse, "dead": _die, "bug": _stumble}
+        done = _finish(executor, [Task(name, name, "judge", call, (3,)) for name, call in calls.items()])
+        assert done["good"].value["square"] == 9
+        assert done["good"].value["process"] != os.getpid()
+        assert (done["refused"].kind, done["refused"].error) == ("style", "style 3: too little music")
+        assert (done["dead"].kind, done["dead"].error) == ("infrastructure", "worker process ended with code -9")
+        assert done["bug"].kind == "bug"
+        assert "ZeroDivisionError" in done["bug"].error
+        assert _finish(executor, [Task("again", "s", "judge", _square, (4,))])["again"].value["square"] == 16
+    finally:
+        executor.close()
+
+
+def test_closing_the_local_executor_ends_a_child_at_work():
+    executor = LocalExecutor(1)
+    executor.submit(Task("long", "s", "judge", _sleep, (0,)))
+    processes = [worker.process for worker in executor._workers]
+    executor.close()
+    assert processes
+    assert not any(process.is_alive() for process in processes)
