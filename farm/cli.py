@@ -169,7 +169,7 @@ def approve(
 
     Example: farm approve bach --why "sounds like the corpus, no copies heard"
     """
-    from farm.scheduling.stages import decide
+    from farm.scheduling.publishing import decide
 
     print(decide(_storage(artifacts), style, "approved", why, epoch=epoch))
 
@@ -182,7 +182,7 @@ def reject(
 
     Example: farm reject bach --why "wanders off key"
     """
-    from farm.scheduling.stages import decide
+    from farm.scheduling.publishing import decide
 
     print(decide(_storage(artifacts), style, "rejected", why, epoch=None))
 

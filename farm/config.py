@@ -70,17 +70,19 @@ class Selection(Strict):
     spike_share: Share = 0.04  # of the run: a blow-up over sooner is only a spike
     guard_share: Share = 0.02  # of the run: how far before a blow-up a snapshot is still trusted
     rough_share: Share = 0.04  # scatter from epoch to epoch of a run that never settles
-    unsettled_share: Share = 0.25  # of the epochs well above their best: the same
+    unsettled_share: Share = 0.15  # of the epochs well above their best: the same
     not_converged_share: Share = 0.05  # still gained in the last quarter
     # when the held-out loss is a signal: it fell with the training loss and stayed down
     heldout_rise_share: Share = 0.05  # risen again after its best
     heldout_gap_share: Share = 0.25  # training loss below held-out loss at the end
     heldout_margin_share: Share = 0.005  # as good as its best
     creep_share: Share = 0.01  # of the loss per ten epochs: creeping on, but levelled
+    learning_share: Share = 0.04  # of the loss per ten epochs: more is still learning
     # the samples
     loop_distinct4: Share = 0.25  # fewer distinct 4-grams is looping
     loop_notes_share: Share = 0.30  # of the notes in loops, where no people's level is known
     copy_floor_notes: Annotated[int, Field(ge=1)] = 12  # a shorter match with the corpus is never called copying
+    copy_ceiling_notes: Annotated[int, Field(ge=1)] = 40  # a longer one always is, however much people share
     # how sure
     replicas: Annotated[int, Field(ge=1, le=1000)] = 27
 

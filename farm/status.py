@@ -11,8 +11,9 @@ from farm.config import Farm
 from farm.progress import clock, describe
 from farm.scheduling import ledger
 from farm.scheduling.plan import STAGES
+from farm.scheduling.publishing import current_catalog
 from farm.scheduling.run import StyleState, receipts_of, survey
-from farm.scheduling.stages import current_catalog, expected_bytes, expected_stage_seconds
+from farm.scheduling.stages import expected_bytes, expected_stage_seconds
 from farm.storage import Storage
 
 
@@ -20,11 +21,12 @@ def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
     """Return every job of every style with its reason, or None when fresh, and what is estimated of time and disk."""
     styles = []
     for state in survey(farm, storage, list(farm.styles)):
+        known = (state.files, state.receipts, state.work.recipe)
         jobs = [
             {
                 "stage": job.stage,
                 "reason": job.reason,
-                "estimated_seconds": 0 if job.fresh else expected_stage_seconds(job.stage, state),
+                "estimated_seconds": 0 if job.fresh else expected_stage_seconds(job.stage, *known),
             }
             for job in state.jobs
         ]
@@ -37,7 +39,7 @@ def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
                 "jobs": jobs,
                 "error": state.error,
                 "estimated_seconds": sum(job["estimated_seconds"] for job in jobs),
-                "estimated_bytes": expected_bytes(state) if stale else 0,
+                "estimated_bytes": expected_bytes(state.files, state.work.recipe) if stale else 0,
             }
         )
     return {"styles": styles, "artifacts": str(storage.root)}

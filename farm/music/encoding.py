@@ -23,6 +23,7 @@ STEPS_PER_BEAT = 12
 N_PITCHES = 128
 N_POSITIONS = 96  # the longest bar told apart is eight beats
 VELOCITY_BAND = 16
+MAX_STEPS = 100_000  # no bar or gap of a model file may be longer
 
 _LONG_TIMES = (54, 60, 66, 72, 84, 96, 120, 144, 168, 192, 240, 288, 384)
 _LONG_DURATIONS = (
@@ -114,9 +115,14 @@ class Encoding:
             sizes = (encoding.steps_per_beat, encoding.n_pitches, encoding.n_positions, encoding.n_velocities)
             if not ascending or not all(isinstance(size, int) and 0 < size <= 4096 for size in sizes):
                 raise ValueError("sizes or steps out of range")
-            if encoding.n_pitches > N_PITCHES or not all(isinstance(metre, str) for metre in encoding.metres):
-                raise ValueError("pitches or metres out of range")
-        except (TypeError, ValueError) as error:
+            if max(encoding.n_pitches, encoding.n_velocities) > N_PITCHES or type(encoding.has_velocity) is not bool:
+                raise ValueError("pitches or velocities out of range")
+            if encoding.time_steps[0] != 0 or encoding.duration_steps[0] < 1 or encoding.time_steps[-1] > MAX_STEPS:
+                raise ValueError("times or durations out of range")
+            bars = [encoding.bar_steps(metre) for metre in range(len(encoding.metres))]
+            if not bars or not all(0 < steps <= MAX_STEPS for steps in bars):
+                raise ValueError("metres out of range")
+        except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
             raise IntegrityError(f"encoding: not one this version knows ({error}); use a newer farm") from error
         return encoding
 

@@ -14,6 +14,7 @@ from farm.config import Farm
 from farm.corpus.sources import InputFile, list_files
 from farm.errors import FarmError
 from farm.scheduling import ledger, stages
+from farm.scheduling.publishing import finish
 from farm.scheduling.plan import STAGES, UNTIL, Job, Work, files_digest, next_jobs, plan_style
 from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
 from farm.storage import Storage
@@ -127,7 +128,7 @@ def run_farm(
             finally:
                 executor.close()
         if until == "publish":
-            stages.finish(storage, {state.style: (state.stage_failed, state.error) for state in states if state.error})
+            finish(storage, {state.style: (state.stage_failed, state.error) for state in states if state.error})
         return states
 
 

@@ -9,13 +9,17 @@ handful of samples.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from farm.config import Selection
 from farm.selection.curve import Curve
 from farm.selection.metrics import number
+
+_LOOPS_ALWAYS_FINE = 0.1  # share of notes in loops that no style is blamed for, however little its people loop
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Levels:
     distinct4: float  # the same for the drawn samples
     loop_share: float  # more notes in loops is looping
     known: tuple[tuple[str, float], ...]  # fewer known n-grams is too random
+    by_people: bool  # the line for copies is people's own level, not a fixed floor or ceiling
     weak: bool  # people's level rests on too little music
 
 
@@ -55,18 +60,23 @@ class Onsets:
 
 
 def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
-    """Return the levels of a style; without people's measures the fixed floors of the rule, called weak."""
+    """Return the levels of a style; without people's measures, or weak ones, the fixed floors of the rule."""
     human = human or {}
     longest = _percentile(human, "lcs")
-    distinct4 = _percentile(human, "distinct4")
-    loops = _percentile(human, "loop_share")
+    if human.get("weak") or not math.isfinite(longest):
+        unknown = (("known2", math.nan), ("known3", math.nan))
+        return Levels(
+            rule.copy_floor_notes, rule.loop_distinct4, rule.loop_distinct4, rule.loop_notes_share, unknown, False, True
+        )
+    distinct4, loops = _percentile(human, "distinct4"), _percentile(human, "loop_share")
     return Levels(
-        copy_notes=max(longest, rule.copy_floor_notes) if math.isfinite(longest) else rule.copy_floor_notes,
+        copy_notes=float(np.clip(longest, rule.copy_floor_notes, rule.copy_ceiling_notes)),
         greedy_distinct4=rule.loop_distinct4,
         distinct4=distinct4 if math.isfinite(distinct4) else rule.loop_distinct4,
-        loop_share=max(loops, 0.1) if math.isfinite(loops) else rule.loop_notes_share,
+        loop_share=max(loops, _LOOPS_ALWAYS_FINE) if math.isfinite(loops) else rule.loop_notes_share,
         known=tuple((name, _percentile(human, name)) for name in ("known2", "known3")),
-        weak=bool(human.get("weak", False)) or not math.isfinite(longest),
+        by_people=rule.copy_floor_notes <= longest <= rule.copy_ceiling_notes,
+        weak=False,
     )
 
 
@@ -82,9 +92,7 @@ def read_candidates(
     return [_judged(epoch, rows[epoch], curve, against, rule) for epoch in sorted(rows)]
 
 
-def _judged(
-    epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Levels, rule: Selection
-) -> Candidate:
+def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Levels, rule: Selection) -> Candidate:
     measures = {
         name: value
         for name, value in ((name, number(value)) for name, value in snapshot.items() if name != "epoch")
@@ -109,18 +117,22 @@ def find_onsets(candidates: Sequence[Candidate], curve: Curve) -> Onsets:
     """Return when the loops end and when copying begins.
 
     Looping is judged on the greedy sample: drawn at temperature 1 an under-trained network is random, which looks
-    varied, and only its likeliest continuation betrays it. Where the held-out loss has levelled off and greedy
-    decoding still loops everywhere, as it does in good models of large corpora, the drawn samples are held
-    against people instead.
+    varied, and only its likeliest continuation betrays it. Where the held-out loss decides, the drawn samples are
+    held against people instead: greedy decoding loops on and off even in good networks of large corpora.
     """
     heard = [candidate for candidate in candidates if candidate.heard]
-    memo = _onset((c.epoch, c.copying) for c in heard)
-    greedy = [c for c in heard if c.looping_greedy is not None]
-    fluent = _onset((c.epoch, not c.looping_greedy) for c in greedy)
-    by_greedy = bool(greedy) and not (curve.by_heldout and fluent is None)
-    if not by_greedy:
-        fluent = _onset((c.epoch, not c.looping and not c.loose) for c in heard)
-    return Onsets(fluent, memo, by_greedy)
+    greedy = [candidate for candidate in heard if candidate.looping_greedy is not None]
+    drawn = any("distinct4" in candidate.measures for candidate in heard)
+    by_greedy = bool(greedy) and not (curve.by_heldout and drawn)
+    if by_greedy:
+        states = [(candidate.epoch, not candidate.looping_greedy) for candidate in greedy]
+    else:
+        states = [(candidate.epoch, not candidate.looping and not candidate.loose) for candidate in heard]
+    return Onsets(
+        fluent=_onset(states, alone_from=curve.plateau_first),
+        memo=_onset([(candidate.epoch, candidate.copying) for candidate in heard]),
+        by_greedy=by_greedy,
+    )
 
 
 def passes(candidate: Candidate, onsets: Onsets) -> bool:
@@ -129,11 +141,14 @@ def passes(candidate: Candidate, onsets: Onsets) -> bool:
     return candidate.heard and not looping and not candidate.stuck and not candidate.copying and not candidate.loose
 
 
-def _onset(states: Iterable[tuple[int, bool]]) -> int | None:
-    """Return the first epoch that is so at it and at the next; the last one needs no next."""
-    ordered = list(states)
-    for index, (epoch, state) in enumerate(ordered):
-        if state and (index + 1 == len(ordered) or ordered[index + 1][1]):
+def _onset(states: Sequence[tuple[int, bool]], alone_from: int | None = None) -> int | None:
+    """Return the first epoch that is so at it and at the next; the last one needs no next.
+
+    From `alone_from` on one snapshot is enough: there the curve has already said the same.
+    """
+    for index, (epoch, state) in enumerate(states):
+        alone = index + 1 == len(states) or (alone_from is not None and epoch >= alone_from)
+        if state and (alone or states[index + 1][1]):
             return epoch
     return None
 

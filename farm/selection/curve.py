@@ -37,6 +37,7 @@ class Curve:
     plateau_flat: int | None
     blow_up: int | None  # first epoch of the trouble that ended the region
     blow_up_kind: str  # jump, slow, nan or ""
+    from_trained: bool  # the run started from trained weights
     region: tuple[int, int]  # indices of the epochs that are judged
     unsafe: tuple[tuple[int, int], ...]  # first and last epoch of spikes inside it
     safe_last: int | None  # last epoch to trust
@@ -53,10 +54,14 @@ class Curve:
     @property
     def target(self) -> int | None:
         """The epoch the curve asks for, whether it was kept or not; None when it asks for none."""
-        if self.safe_last is None or self.verdict == "did-not-learn" or self.plateau_first is None:
+        if self.safe_last is None or self.verdict == "did-not-learn":
             return None
+        if self.plateau_first is None:
+            return self.safe_last if self.verdict == "not-converged" else None
         if self.heldout is not None and self.heldout.usable:
-            return int(self.metrics.epochs[self.region[0] + self.heldout.first])
+            # trained weights are good from the start: the best, not the first as good, has most of the style
+            index = self.heldout.best if self.from_trained else self.heldout.first
+            return int(self.metrics.epochs[self.region[0] + index])
         return self.plateau_first if self.converged else self.safe_last
 
     def is_safe(self, epoch: int) -> bool:
@@ -71,7 +76,8 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
 
     Progress is counted from the highest of the first loss, the median of the first three and `start_loss`. The
     plateau begins at the first epoch at which loss and accuracy have both done all but `plateau_share` of their
-    change, and is flat at all but `flat_share`.
+    change, and is flat at all but `flat_share`. Where the held-out loss decides, its own plateau is told: all but
+    `flat_share` of its drop done, and as good as its best.
 
     Parameters
     ----------
@@ -84,7 +90,7 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     n, loss = metrics.n_recorded, metrics.loss
     nothing = Curve(
         "blew-up" if n else "not-converged", metrics, math.nan, math.nan, None, None, metrics.broken_epoch,
-        "nan" if n else "", (0, 0), (), None, False, 0.0, None, (),
+        "nan" if n else "", start_loss is not None, (0, 0), (), None, False, 0.0, None, (),
     )  # fmt: skip
     if len(loss) == 0:
         return nothing
@@ -105,7 +111,8 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     inside, smoothed = loss[begin:end], smooth(loss[begin:end], width)
     lowest = limit(inside)
     drop = first - lowest
-    learned = drop >= rule.learn_share * abs(first) or _accuracy_gain(metrics, begin, end) >= rule.learn_share
+    gained = _accuracy_gain(metrics, begin, end)
+    learned = drop > 0 and (drop >= rule.learn_share * abs(first) or gained >= rule.learn_share)
     converged = len(inside) > 3 and late_gain(smoothed) <= rule.not_converged_share * drop
     heldout = None
     if metrics.heldout is not None:
@@ -114,22 +121,25 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     restless = rough > rule.rough_share or unsettled(smoothed, drop) > rule.unsettled_share
     levelled = converged or (heldout is not None and heldout.usable)
     safe = end - 1 - (max(2, math.ceil(rule.guard_share * n)) if kind else 0)
-    bands = (_band(metrics, begin, end, first, share, width) if learned else None for share in _shares(rule))
+    plateau_first, plateau_flat = None, None
+    if heldout is not None and heldout.usable:
+        plateau_first, plateau_flat = (int(metrics.epochs[begin + at]) for at in (heldout.near, heldout.first))
+    elif learned:
+        timed = metrics if start_loss is None else replace(metrics, accuracy=None)  # which began near its end
+        plateau_first, plateau_flat = (
+            _band(timed, begin, end, first, share, width) for share in (rule.plateau_share, rule.flat_share)
+        )
     return replace(
         curve,
         verdict=_verdict(learned, levelled, restless, kind, flags, n),
         limit=lowest,
-        plateau_first=next(bands),
-        plateau_flat=next(bands),
+        plateau_first=plateau_first,
+        plateau_flat=plateau_flat,
         safe_last=int(metrics.epochs[safe]) if safe >= begin else None,
         converged=converged,
         roughness=rough,
         heldout=heldout,
     )
-
-
-def _shares(rule: Selection) -> tuple[float, float]:
-    return rule.plateau_share, rule.flat_share
 
 
 def _accuracy_gain(metrics: Metrics, begin: int, end: int) -> float:

@@ -97,6 +97,8 @@ def find_events(loss: np.ndarray, first: float, rule: Selection, width: int) -> 
             floor = 0 if not events else (events[-1].end or 0)
             while start > floor and smoothed[start - 1] > near and loss[start - 1] > near:
                 start -= 1
+        if index - start > max(5, sustained):
+            kind = "slow"  # it crept up on the threshold of a jump
         end = _recovery(smoothed, index, level, max(rule.recovered_share * (first - level), 3 * scatter))
         events.append(Event(start, end, kind))
         if end is None:

@@ -18,10 +18,12 @@ _MIN_EPOCHS = 4  # fewer tell nothing about levelling off
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the held-out loss says: `usable` as the signal to pick by, `first` index as good as its best."""
+    """What the held-out loss says; `first`, `best` and `near` are indices into the region that was read."""
 
-    usable: bool
-    first: int
+    usable: bool  # as the signal to pick by
+    rises: bool  # after its best, by more than the rule allows
+    near: int  # first index at which it has done all but the flat share of its drop
+    first: int  # first index as good as its best
     best: int
     best_loss: float
     rise: float  # after the best, as a share of its drop
@@ -51,8 +53,8 @@ def plateau(values: np.ndarray, first: float, share: float, width: int) -> int |
 
 
 def late_gain(smoothed: np.ndarray) -> float:
-    """Return what the loss still won in the last quarter: the median of its first tenth minus that of its last."""
-    quarter = smoothed[-max(2, len(smoothed) // 4) :]
+    """Return what the loss still won in the last quarter, from the medians at both ends of it."""
+    quarter = smoothed[-(max(2, len(smoothed) // 4) + 1) :]
     tenth = max(1, len(quarter) // 10)
     return float(np.median(quarter[:tenth]) - np.median(quarter[-tenth:]))
 
@@ -78,9 +80,9 @@ def read_heldout(
     """Return what a held-out loss says about the same epochs as `loss`; None for fewer than four.
 
     It is usable where it fell, stayed down (`rise`), kept company with the training loss (`gap`) and levelled
-    off: gained little in the last quarter, or creeps by less than `creep_share` per ten epochs. Overfitting runs
-    fail on rise or gap: there its minimum comes while the music still loops. Its first epoch as good as the
-    best is within `heldout_margin_share` of the best loss or of the drop, whichever is more.
+    off: gained little in the last quarter, or creeps on by less than `creep_share` of the loss per ten epochs.
+    Overfitting runs fail on rise or gap: there its minimum comes while the music still loops. As good as the best is
+    within `heldout_margin_share` of the best loss or of the drop, whichever is more.
     """
     if len(heldout) < _MIN_EPOCHS:
         return None
@@ -90,18 +92,20 @@ def read_heldout(
     own_drop = max(float(heldout[0]), float(np.median(heldout[:3]))) - lowest
     drop = max(own_drop, start_loss - lowest) if start_loss is not None else own_drop
     if drop <= 0:
-        return HeldOut(False, best, best, lowest, 0.0, 0.0, 0.0)
+        return HeldOut(False, False, best, best, best, lowest, 0.0, 0.0, 0.0)
     tail = max(2, len(smoothed) // 12)
     end, end_loss = float(np.median(smoothed[-tail:])), float(np.median(loss[-tail:]))
     gained = late_gain(smoothed)
-    creep = gained / max(1, len(smoothed) // 4) * 10 / abs(lowest) if lowest else 0.0
+    creep = gained / max(2, len(smoothed) // 4) * 10 / abs(lowest) if lowest else 0.0
+    converged = gained <= rule.not_converged_share * drop and creep <= rule.learning_share
     margin = rule.heldout_margin_share * max(abs(lowest), own_drop)
     first = int(np.flatnonzero(smoothed <= lowest + margin)[0])
+    near = int(np.flatnonzero(smoothed <= lowest + max(margin, rule.flat_share * own_drop))[0])
     rise, gap = max(0.0, end - lowest) / drop, (end - end_loss) / drop
     usable = (
         drop >= rule.learn_share * abs(lowest + drop)
         and rise <= rule.heldout_rise_share
         and gap <= rule.heldout_gap_share
-        and (gained <= rule.not_converged_share * drop or creep <= rule.creep_share)
+        and (converged or creep <= rule.creep_share)
     )
-    return HeldOut(usable, first, best, lowest, rise, gap, creep)
+    return HeldOut(usable, rise > rule.heldout_rise_share, near, first, best, lowest, rise, gap, creep)

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from farm.selection.candidates import Candidate, Levels, Onsets
 from farm.selection.curve import Curve
 
+_LESS_COPYING = "give it more music, more dropout or more snapshots."
 _CLASSES = {
     "not-converged": "Training stopped while it was still learning; allow more epochs.",
     "did-not-learn": "The network did not learn; look at the learning rate and at the music that was read.",
     "blew-up": "Training broke before it had levelled off; lower the learning rate.",
     "unstable": "The loss never settled; lower the learning rate.",
     "loops": "Every snapshot still repeats itself; train longer, or give it more music.",
-    "copies": "Every snapshot that no longer repeats itself copies its sources; give it more music, more dropout or more snapshots.",
-    "loose": "Every snapshot is still too random; train longer.",
-    "memorizes-before-fluent": "It copies its sources before it stops repeating itself; give it more music, more dropout or more snapshots.",
+    "copies": "Every snapshot that no longer repeats itself copies its sources; " + _LESS_COPYING,
+    "too-random": "Every snapshot is still too random; train longer.",
+    "memorizes-before-fluent": "It copies its sources before it stops repeating itself; " + _LESS_COPYING,
 }
 
 
@@ -45,7 +46,13 @@ def tell(
         sentences.append("No samples were judged, only the curve.")
     if why == "no-safe-snapshot":
         sentences.append("No snapshot was kept from before the trouble; save more often.")
-    if verdict in _CLASSES:
+    if curve.metrics.n_recorded == 0:
+        sentences.append("Train first.")
+    elif verdict == "not-converged" and curve.heldout is not None and curve.heldout.rises:
+        sentences.append(
+            "Training stopped while it was still learning, but by heart; more music or a common base helps most."
+        )
+    elif verdict in _CLASSES:
         sentences.append(_CLASSES[verdict])
     return " ".join(sentences)
 
@@ -83,7 +90,7 @@ def _about_signal(curve: Curve) -> list[str]:
     if curve.plateau_flat is not None:
         told[0] += f" and the curve is flat from epoch {curve.plateau_flat}" if curve.converged else ""
     told[0] += "."
-    if heldout is not None and heldout.rise > 0:
+    if heldout is not None and heldout.rises:
         best = int(epochs[curve.region[0] + heldout.best])
         told.append(f"The loss on held-out music was best at epoch {best} and rose after it, so it does not decide.")
     return told
@@ -93,31 +100,42 @@ def _about_samples(
     heard: Sequence[Candidate], onsets: Onsets, against: Levels, epoch: int | None, why: str
 ) -> list[str]:
     told = []
-    what = "The likeliest continuation repeats itself" if onsets.by_greedy else "The samples repeat themselves or wander"
+    if onsets.by_greedy:
+        what = "The likeliest continuation repeats itself"
+    else:
+        what = "The samples repeat themselves more than people do, or wander"
+        if any(candidate.looping_greedy for candidate in heard):
+            every = all(candidate.looping_greedy is not False for candidate in heard)
+            told.append(
+                f"The likeliest continuation loops in {'every snapshot' if every else 'some snapshots'}, as it does in "
+                "most networks of large corpora, so the drawn samples were held against people instead."
+            )
     if onsets.fluent is None:
         told.append(f"{what} in every snapshot.")
     elif onsets.fluent > heard[0].epoch:
         told.append(f"{what} until epoch {onsets.fluent}.")
     else:
-        told.append("No snapshot repeats itself more than people do.")
-    if not onsets.by_greedy and any(candidate.looping_greedy for candidate in heard):
         told.append(
-            "The likeliest continuation loops in every snapshot, as it does in most networks; "
-            "so the drawn samples were held against people."
+            "No snapshot repeats itself too much."
+            if onsets.by_greedy
+            else "Loops and variety are within people's range."
         )
-    people = "people's own reach" if not against.weak else "with little music to compare, the line is"
+    line = f"the line is {against.copy_notes:.0f}" + (", as far as people's own reach" if against.by_people else "")
     if onsets.memo is not None:
         longest = next(c.measures["lcs_mean"] for c in heard if c.epoch == onsets.memo)
         told.append(
             f"Copying begins at epoch {onsets.memo}: the longest matches with the corpus are {longest:.0f} notes on "
-            f"average, {people} {against.copy_notes:.0f}."
+            f"average; {line}."
         )
     else:
         longest = max((c.measures.get("lcs_mean", 0.0) for c in heard), default=0.0)
         told.append(
-            f"No snapshot goes on copying: the longest matches with the corpus are at most {longest:.0f} notes on average, "
-            f"{people} {against.copy_notes:.0f}."
+            f"Copying never takes hold: the longest matches with the corpus are at most {longest:.0f} notes "
+            f"on average; {line}."
         )
     if epoch is not None and why in ("later", "earlier"):
-        told.append(f"The curve alone would have taken a {'earlier' if why == 'later' else 'later'} epoch; the samples moved it.")
+        told.append(
+            f"The curve alone would have taken {'an earlier' if why == 'later' else 'a later'} epoch; "
+            "the samples moved it."
+        )
     return told

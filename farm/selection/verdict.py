@@ -138,14 +138,15 @@ def choose(curve: Curve, candidates: Sequence[Candidate], onsets: Onsets) -> Pic
 def _unfit(curve: Curve, safe: Sequence[Candidate], onsets: Onsets) -> Pick:
     """Return no epoch, and what the samples of the safe snapshots lack."""
     memo, fluent = onsets.memo, onsets.fluent
-    if fluent is not None and memo is not None and memo <= fluent:
+    if memo is not None and (fluent is None or memo <= fluent):
         return Pick(None, "memorizes-before-fluent", False, False, "memo")
-    if all(candidate.loose for candidate in safe if candidate.heard):
-        why = "loose"
-    elif fluent is None or fluent > safe[-1].epoch:
-        why = "loops"
-    else:
+    heard = [candidate for candidate in safe if candidate.heard]
+    if all(candidate.copying for candidate in heard if fluent is not None and candidate.epoch >= fluent) and any(
+        candidate.copying for candidate in heard
+    ):
         why = "copies"
+    else:
+        why = "too-random" if all(candidate.loose for candidate in heard) else "loops"
     return Pick(None, curve.verdict if curve.verdict not in _HEALTHY else why, False, False, why)
 
 
@@ -178,7 +179,7 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
     curve, epoch = reading.curve, reading.pick.epoch
     flags = list(curve.flags)
     heldout = curve.heldout
-    if epoch is not None and heldout is not None and not heldout.usable and heldout.rise > 0.05:
+    if epoch is not None and heldout is not None and not heldout.usable and heldout.rises:
         best = int(curve.metrics.epochs[curve.region[0] + heldout.best])
         if best < epoch / 2:
             flags.append(f"overfits-early@{best}")
@@ -187,6 +188,9 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
         flags.append("weak-reference")
     if epoch is not None and not heard:
         flags.append("not-heard")
+    for candidate in reading.candidates:
+        if candidate.epoch == epoch and candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes:
+            flags.append("one-sample-copies")
     near = _neighbours([candidate.epoch for candidate in reading.candidates], epoch)
     if len(near) == 2 and near[1] - near[0] > _SPARSE_SHARE * curve.metrics.n_recorded:
         flags.append("sparse-snapshots")

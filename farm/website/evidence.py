@@ -10,7 +10,7 @@ paragraph and not the report. Missing numbers in a `History` are NaN. Epochs cou
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -80,13 +80,13 @@ class Evidence:
     style: str
     model: dict[str, Any]
     failure: dict[str, Any]
-    history: History
-    sampled_epochs: tuple[int, ...]
-    takes: tuple[Take, ...]
-    corpus: Corpus | None
-    recipe: dict[str, Any]
-    copied_from: str
-    problems: tuple[str, ...]
+    history: History = History()
+    sampled_epochs: tuple[int, ...] = ()
+    takes: tuple[Take, ...] = ()
+    corpus: Corpus | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    copied_from: str = ""
+    problems: tuple[str, ...] = ()
 
 
 def read_catalog(storage: Storage) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def read_catalog(storage: Storage) -> dict[str, Any]:
 
 def read_all(storage: Storage, catalog: dict[str, Any]) -> list[Evidence]:
     """Return the evidence of every style the catalog names, models first, in the catalog's order."""
-    models = {str(model.get("style")): model for model in records(catalog.get("models"))}
-    failures = {str(failure.get("style")): failure for failure in records(catalog.get("failures"))}
+    models = {str(model.get("style") or ""): model for model in records(catalog.get("models"))}
+    failures = {str(failure.get("style") or ""): failure for failure in records(catalog.get("failures"))}
     return [
         read_evidence(storage, style, models.get(style, {}), failures.get(style, {}))
         for style in dict.fromkeys([*models, *failures])
@@ -120,37 +120,51 @@ def read_all(storage: Storage, catalog: dict[str, Any]) -> list[Evidence]:
 
 def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: dict[str, Any]) -> Evidence:
     """Return what the run folders and tables hold about one style; names that are no paths lead nowhere."""
-    problems: list[str] = []
-    run = str(model.get("run") or "")
+    found = Evidence(style, model, failure)
     if not STYLE_NAME.fullmatch(style):
-        return Evidence(style, model, failure, History(), (), (), None, {}, "", ())
-    corpus, copied_from = None, ""
-    if storage.exists(layout.pieces(style)):
-        try:
-            pieces = read_pieces(storage, style)
-            corpus = count_pieces(pieces)
-            longest = section(section(model.get("quality")).get("longest_copy"))
-            copied_from = "".join(pieces.loc[pieces["piece_id"] == longest.get("piece"), "path"].head(1))
-        except (StorageError, OSError, ValueError, KeyError) as error:  # a foreign or torn Parquet file
-            problems.append(f"pieces table: cannot be read ({error}); run 'farm run' again")
-    if not _RUN_NAME.fullmatch(run):
-        return Evidence(style, model, failure, History(), (), (), corpus, {}, copied_from, tuple(problems))
+        return found
+    found = _with_pieces(storage, found)
+    run = str(model.get("run") or "")
+    return _with_run(storage, found, run) if _RUN_NAME.fullmatch(run) else found
+
+
+def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
+    if not storage.exists(layout.pieces(found.style)):
+        return found
+    longest = section(section(found.model.get("quality")).get("longest_copy"))
+    try:
+        pieces = read_pieces(storage, found.style)
+        copied_from = "".join(pieces.loc[pieces["piece_id"] == longest.get("piece"), "path"].head(1))
+        return replace(found, corpus=count_pieces(pieces), copied_from=copied_from)
+    except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
+        problem = f"pieces table: cannot be read ({error}); run 'farm run' again"
+        return replace(found, problems=(*found.problems, problem))
+
+
+def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
+    style, problems = found.style, list(found.problems)
     recipe: dict[str, Any] = {}
     try:
         if storage.exists(layout.run_recipe(style, run)):
             recipe = section(storage.read_json(layout.run_recipe(style, run)))
     except StorageError as error:
         problems.append(str(error))
-    found = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
-    sampled = tuple(sorted(int(match[1]) for match in found if match))
+    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
+    sampled = tuple(sorted(int(name[1]) for name in names if name))
     takes = []
-    for epoch in take_epochs(sampled, whole(section(model.get("verdict")).get("epoch"))):
+    for epoch in take_epochs(sampled, whole(section(found.model.get("verdict")).get("epoch"))):
         try:
             takes.append(read_take(storage.read_json(layout.sample_notes(style, run, epoch)), epoch))
         except (StorageError, TypeError, ValueError) as error:
             problems.append(f"samples of epoch {epoch}: cannot be shown ({error}); delete the file and run again")
-    history = read_history(storage.read_lines(layout.metrics(style, run)))
-    return Evidence(style, model, failure, history, sampled, tuple(takes), corpus, recipe, copied_from, tuple(problems))
+    return replace(
+        found,
+        history=read_history(storage.read_lines(layout.metrics(style, run))),
+        sampled_epochs=sampled,
+        takes=tuple(takes),
+        recipe=recipe,
+        problems=tuple(problems),
+    )
 
 
 def take_epochs(sampled: tuple[int, ...], pick: int | None) -> list[int]:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -37,7 +38,7 @@ _COLOURS = {
 }
 INK, MUTED, LINE, TRAIN, HELD, NGRAM, GOOD, BAD, WARN = _COLOURS
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, spoken and takes the page's ink
     "svg.hashsalt": "farm",
     "font.family": "sans-serif",
@@ -115,7 +116,9 @@ def _draw_bits(axes: Axes, history: History, marks: Marks) -> None:
         axes.axvspan(start, end, color=GOOD, alpha=0.13, linewidth=0)
         if end - start > 0.1 * last:
             place = (start, 1)
-            axes.annotate("plateau", place, (5, -5), xycoords=axes.get_xaxis_transform(), textcoords="offset points", va="top")
+            axes.annotate(
+                "plateau", place, (5, -5), xycoords=axes.get_xaxis_transform(), textcoords="offset points", va="top"
+            )
     dot = "o" if len(history.epochs) == 1 else None
     axes.plot(history.epochs, history.bits, color=TRAIN, linewidth=1.1, marker=dot, markersize=4)
     axes.plot(history.epochs, history.heldout_bits, color=HELD, linewidth=1.8, marker=dot, markersize=4)
@@ -132,6 +135,7 @@ def _draw_bits(axes: Axes, history: History, marks: Marks) -> None:
     if marks.pick is not None:
         _mark_pick(axes, history, marks.pick)
     axes.set_ylim(bottom, top)
+    axes.tick_params(bottom=False)  # so that the only ticks at its foot are snapshots
     axes.set_ylabel("bits per note")
     axes.yaxis.set_major_locator(MaxNLocator(6))
 
@@ -191,14 +195,14 @@ def _draw_accuracy(axes: Axes, history: History, marks: Marks) -> None:
 def bits_range(columns: Sequence[Sequence[float]], marks: Marks) -> tuple[float, float]:
     """Return the lowest and highest bits the axis shows: the whole descent, but not how high a blow-up goes.
 
-    Values above one and a half times the first epochs' are cut off: a loss of a million bits after training broke
-    would press the part worth seeing flat. No finite value gives (0, 1).
+    Values far above the first epochs' are cut off: a loss of a million bits after training broke would press the
+    part worth seeing flat. No finite value gives (0, 1).
     """
     known = [value for column in columns for value in column if math.isfinite(value)]
     if not known:
         return 0.0, 1.0
     starts = [value for column in columns for value in column[:3] if math.isfinite(value)]
-    low, high = min(known), min(max(known), 1.5 * max(starts)) if starts else max(known)
+    low, high = min(known), min(max(known), 1.15 * max(starts)) if starts else max(known)
     if marks.ngram_bits is not None:
         low, high = min(low, marks.ngram_bits), max(high, marks.ngram_bits)
     room = 0.06 * (high - low) or 0.5
@@ -231,7 +235,7 @@ def _for_page(svg: bytes, label: str) -> Markup:
     inside = "".join(_element(child) for child in root)
     return Markup(
         '<svg role="img" aria-label="{}" viewBox="{}" stroke-linejoin="round" stroke-linecap="butt">{}</svg>'
-    ).format(label, root.get("viewBox", ""), Markup(inside))  # noqa: S704
+    ).format(label, root.get("viewBox", ""), Markup(inside))
 
 
 def _element(node: ElementTree.Element) -> str:
@@ -245,7 +249,8 @@ def _element(node: ElementTree.Element) -> str:
     if attributes.get("href", "").startswith("#"):
         attributes["href"] = f"#fig-{attributes['href'][1:]}"
     written = "".join(
-        f' {key}="{html.escape(_COLOURS.get(value, value.replace("url(#", "url(#fig-")))}"' for key, value in attributes.items()
+        f' {key}="{html.escape(_COLOURS.get(value, value.replace("url(#", "url(#fig-")))}"'
+        for key, value in attributes.items()
     )
     body = html.escape((node.text or "").strip()) + "".join(_element(child) for child in node)
     return f"<{name}{written}>{body}</{name}>" if body else f"<{name}{written}/>"

@@ -19,6 +19,7 @@ SEMITONE = 4
 MAX_NOTES = 4000
 _WIDTH, _NARROWEST, _WIDEST = 880, 7, 26
 _FOOT = 14
+_GUTTER = 24  # left of the first beat, for the names of the octaves
 
 
 def bar_beats(metre: str) -> float:
@@ -66,11 +67,11 @@ def draw(notes: Sequence[Note], metre: str, label: str) -> Markup:
     if notes:
         spoken += f", {pitch_name(min(note[2] for note in notes))} to {pitch_name(max(note[2] for note in notes))}"
     return Markup(
-        '<svg class="roll" role="img" aria-label="{}" width="{}" height="{}" viewBox="0 0 {} {}" data-scale="{}">'
+        '<svg class="roll" role="img" aria-label="{}" width="{}" height="{}" viewBox="{} 0 {} {}" data-scale="{}">'
         "{}{}{}"
         '<line class="cursor" x1="0" x2="0" y1="0" y2="{}" visibility="hidden"/></svg>'
     ).format(
-        spoken, width, foot + _FOOT, width, foot + _FOOT, scale,
+        spoken, width + _GUTTER, foot + _FOOT, -_GUTTER, width + _GUTTER, foot + _FOOT, scale,
         _octaves(low, high, width), _bars(beats, bar, scale, foot), _note_paths(notes, high, scale), foot,
     )  # fmt: skip
 
@@ -81,8 +82,8 @@ def _octaves(low: int, high: int, width: int) -> Markup:
     for pitch in range(low, high + 1):
         if pitch % 12 == 0:
             y = (high - pitch + 1) * SEMITONE
-            lines += Markup('<path class="octave" d="M0 {}H{}"/><text class="key" x="3" y="{}">{}</text>').format(
-                y, width, y - 2, pitch_name(pitch)
+            lines += Markup('<path class="octave" d="M0 {}H{}"/><text class="key" x="{}" y="{}">{}</text>').format(
+                y, width, 3 - _GUTTER, y - 2, pitch_name(pitch)
             )
     return lines
 
@@ -113,7 +114,9 @@ def _note_paths(notes: Sequence[Note], high: int, scale: float) -> Markup:
             f"M{_short(onset * scale)} {y}h{_short(width)}v{SEMITONE}h{_short(-width)}z"
         )
     return Markup("").join(
-        Markup('<path class="notes v{}" d="{}"/>').format(band, "".join(parts)) for band, parts in enumerate(bands) if parts
+        Markup('<path class="notes v{}" d="{}"/>').format(band, "".join(parts))
+        for band, parts in enumerate(bands)
+        if parts
     )
 
 

@@ -14,9 +14,10 @@ import jinja2
 from farm import layout
 from farm.storage import Storage
 from farm.website.evidence import Evidence, read_all, read_catalog
-from farm.website.pages import index_page, page_name
+from farm.website.index_page import index_page
 from farm.website.style_page import style_page
 from farm.website.text import shown
+from farm.website.wording import page_name
 
 _FOLDERS = ("static", "styles")
 
@@ -39,7 +40,7 @@ def write_site(storage: Storage) -> dict[str, Any]:
     templates = environment()
     pages = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
     for index, style in enumerate(styles):
-        beside = [*styles[max(index - 1, 0) : index], *styles[index + 1 : index + 2]]
+        beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
         page = style_page(style, _sample_midi(storage, style), beside)
         html = templates.get_template("style.html").render(page=page)
         pages[f"{layout.SITE}/styles/{page_name(style.style)}"] = html.encode()

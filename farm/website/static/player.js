@@ -68,12 +68,14 @@
       this.time = figure.querySelector(".time");
       this.roll = figure.querySelector(".roll");
       this.cursor = figure.querySelector(".cursor");
-      this.scale = Number(this.roll.dataset.scale);
+      this.scale = Number(this.roll.dataset.scale); // units of the picture per beat
+      this.left = this.roll.viewBox.baseVal.x;
       this.label = this.button.getAttribute("aria-label").replace(/^Play /, "");
       this.button.addEventListener("click", () => (playing === this ? this.stop() : this.start()));
       this.seek.addEventListener("input", () => this.moveTo((this.seek.value / 1000) * this.end));
       this.roll.addEventListener("click", (event) => {
-        this.moveTo((event.clientX - this.roll.getBoundingClientRect().left) / this.scale);
+        const box = this.roll.getBoundingClientRect();
+        this.moveTo(((event.clientX - box.left) / this.zoom() + this.left) / this.scale);
       });
       figure.querySelector(".transport").hidden = this.notes.length === 0;
       this.show();
@@ -81,6 +83,11 @@
 
     beatsPerSecond() {
       return ((this.bpm / 60) * Number(tempo.value)) / 100;
+    }
+
+    // Pixels on the screen per unit of the picture.
+    zoom() {
+      return this.roll.getBoundingClientRect().width / this.roll.viewBox.baseVal.width;
     }
 
     start() {
@@ -143,10 +150,9 @@
       }
       this.show();
       const pane = this.roll.parentElement;
-      const x = this.beat * this.scale - pane.scrollLeft;
-      if (playing === this && (x < 0 || x > pane.clientWidth * 0.9)) {
-        pane.scrollLeft = this.beat * this.scale - pane.clientWidth * 0.1;
-      }
+      const x = (this.beat * this.scale - this.left) * this.zoom();
+      const seen = x - pane.scrollLeft;
+      if (playing === this && (seen < 0 || seen > pane.clientWidth * 0.9)) pane.scrollLeft = x - pane.clientWidth * 0.1;
     }
 
     stop() {

@@ -3,11 +3,9 @@
 Conventions
 -----------
 A page is a frozen dataclass of finished texts and links that a template only sets in place; the functions here
-are pure, from `Evidence` to page. A `Mark` is a word with a tone (good, warn, bad or none: never colour alone)
-and a rank for sorting, best first. Texts are not escaped here; the templates do that.
+are pure, from `Evidence` to page. Texts are not escaped here; the templates do that.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,25 +15,20 @@ from markupsafe import Markup
 
 from farm.config import STYLE_NAME
 from farm.corpus.tables import STATES
-from farm.website.evidence import Evidence, records, section
+from farm.website.evidence import Evidence, section
 from farm.website.text import MISSING, count, decimals, duration, number, plural, share, size, visible, whole
-
-_STATUSES = {
-    "approved": ("good", 0),
-    "shipped": ("good", 1),
-    "candidate": ("", 2),
-    "retired": ("", 3),
-    "rejected": ("bad", 4),
-}
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A word that judges."""
-
-    word: str
-    tone: str
-    rank: int
+from farm.website.wording import (
+    Mark,
+    human,
+    is_fit,
+    message_lines,
+    model_file,
+    page_name,
+    stage_of,
+    status_mark,
+    title_of,
+    verdict_mark,
+)
 
 
 @dataclass(frozen=True)
@@ -111,54 +104,10 @@ def index_page(catalog: dict[str, Any], styles: Sequence[Evidence]) -> IndexPage
         failures=tuple(_failure(style) for style in styles if style.failure),
         rows=tuple(_row(style, scale) for style in trained),
         summary=_summary(styles),
-        made_from="Nothing published yet." if number_of is None else f"Catalog {number_of}" + (made and f", made with {made}"),
+        made_from="Nothing published yet."
+        if number_of is None
+        else f"Catalog {number_of}" + (made and f", made with {made}"),
     )
-
-
-def page_name(style: str) -> str:
-    """Return the file name of a style's page; a name that is no style name becomes a hash, never a path."""
-    if STYLE_NAME.fullmatch(style):
-        return f"{style}.html"
-    return f"style-{hashlib.sha256(style.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.html"
-
-
-def title_of(style: Evidence) -> str:
-    """Return what to call a style: its title, else its name, else that it has none."""
-    return str(style.model.get("title") or style.style or "a style without a name")
-
-
-def is_fit(verdict: dict[str, Any]) -> bool:
-    """Return whether a verdict says that its epoch may ship; without the word, a healthy pick may."""
-    fit = verdict.get("fit")
-    healthy = str(verdict.get("verdict", "")).startswith("healthy")
-    return whole(verdict.get("epoch")) is not None and (fit if isinstance(fit, bool) else healthy)
-
-
-def verdict_mark(verdict: dict[str, Any]) -> Mark:
-    """Return a verdict as one word: good when fit, warning when provisional, bad when nothing may ship."""
-    word = str(verdict.get("verdict") or "not judged").replace("-", " ")
-    if not verdict:
-        return Mark(word, "", 3)
-    if not is_fit(verdict):
-        return Mark(word if not word.startswith("healthy") else f"{word}, not fit", "bad", 2)
-    if verdict.get("provisional") is True:
-        return Mark(f"{word}, provisional", "warn", 1)
-    return Mark(word, "good", 0)
-
-
-def status_mark(model: dict[str, Any]) -> Mark:
-    status = str(model.get("status") or "candidate")
-    return Mark(status, *_STATUSES.get(status, ("warn", 5)))
-
-
-def doing(failure: dict[str, Any]) -> str:
-    """Return what a failed style was to do: 'train', 'judge'; 'run' when the catalog does not say."""
-    return str(failure.get("stage") or "run")
-
-
-def message_lines(failure: dict[str, Any]) -> tuple[str, ...]:
-    """Return a failure's message line by line; a missing one says so."""
-    return tuple(str(failure.get("message") or "no message was left").splitlines())
 
 
 def next_steps(styles: Sequence[Evidence]) -> tuple[Step, ...]:
@@ -182,30 +131,23 @@ def next_steps(styles: Sequence[Evidence]) -> tuple[Step, ...]:
     elif fit:
         steps.append(Step("Then pack what you approved:", "farm ship OUT"))
     if unfit := len(waiting) - len(fit):
-        steps.append(
-            Step(f"{plural(unfit, 'model is', 'models are')} not fit to ship; each style’s page says why, and what helps.", "")
-        )
+        why = "its page says why" if unfit == 1 else "their pages say why"
+        steps.append(Step(f"{plural(unfit, 'model is', 'models are')} not fit to ship; {why}.", ""))
     if failed:
-        steps.append(Step(f"{plural(len(failed), 'style')} could not be finished. Mend what is said below, then:", "farm run corpora.yaml"))
+        steps.append(
+            Step(
+                f"{plural(len(failed), 'style')} could not be finished. Mend what is said below, then:",
+                "farm run corpora.yaml",
+            )
+        )
     if not styles:
         steps.append(Step("Nothing is published yet. Train the models of a farm with:", "farm run corpora.yaml"))
     return tuple(steps) or (Step("Every model is decided upon. Nothing to do.", ""),)
 
 
-def human(value: Any) -> float | None:
-    """Return the level of people: a number, or the mean of an object that holds one."""
-    return number(section(value).get("mean")) if isinstance(value, dict) else number(value)
-
-
-def model_file(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the file that stands for a model: the first whose role is 'model', else its first; empty if none."""
-    files = records(model.get("files"))
-    return next((file for file in files if file.get("role") == "model"), files[0] if files else {})
-
-
 def _failure(style: Evidence) -> Failure:
     link = f"styles/{page_name(style.style)}"
-    return Failure(title_of(style), link, doing(style.failure), message_lines(style.failure))
+    return Failure(title_of(style), link, stage_of(style.failure), message_lines(style.failure))
 
 
 def _both_bits(style: Evidence) -> list[float]:

@@ -1,0 +1,180 @@
+"""How often the epoch selector picks an epoch that is good to listen to, beside the rules people use.
+
+Truth comes from samples, never from the curve: a snapshot of the 35 bundled runs is good when its greedy sample no
+longer loops (distinct 4-grams at least .25) and its drawn samples do not copy (mean longest match at most people's
+95th percentile, or 12 notes). The samples decide in "with samples" too, so that line is an upper bound by construction.
+
+    python bench/selection.py [--json FILE]
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from curve_families import made  # noqa: E402  the made curves live beside the tests that use them too
+
+from farm.config import Selection  # noqa: E402
+from farm.selection.verdict import judge  # noqa: E402
+
+CURVES = ROOT / "tests" / "data" / "curves"
+EVERY = 25  # epochs between the snapshots that count
+PER_FAMILY = 10
+
+Row = dict[str, Any]
+Method = Callable[[list[Row], list[Row], Row], int | None]
+
+
+def read_runs(folder: Path) -> list[tuple[str, list[Row], list[Row], Row, set[int]]]:
+    """Return name, metrics, snapshots, settings and good epochs of every bundled run, by name."""
+    runs = []
+    for path in sorted(folder.glob("*.snap.csv")):
+        name = path.name.removesuffix(".snap.csv")
+        with path.open() as file:
+            snapshots = [row for row in csv.DictReader(file) if int(row["epoch"]) % EVERY == 0]
+        with (folder / f"{name}.csv").open() as file:
+            metrics: list[Row] = list(csv.DictReader(file))
+        settings = json.loads((folder / f"{name}.json").read_text())
+        line = max(settings["corpus_heldout"]["lcs"][1], 12)
+        good = {
+            int(row["epoch"])
+            for row in snapshots
+            if float(row["greedy_distinct4"]) >= 0.25 and float(row["lcs_mean"]) <= line
+        }
+        runs.append((name, metrics, list(snapshots), settings, good))
+    return runs
+
+
+def ours_curve(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+    """Return our pick from the metrics alone."""
+    epochs = [{"epoch": row["epoch"]} for row in snapshots]
+    return judge(metrics, epochs, None, Selection(replicas=1), "bench")["epoch"]
+
+
+def ours_samples(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+    """Return our pick from metrics, samples and people's level."""
+    return judge(metrics, snapshots, settings, Selection(replicas=1), "bench")["epoch"]
+
+
+def nearest(snapshots: list[Row], epoch: int) -> int:
+    """Return the snapshot nearest to an epoch; the earlier one when two are as near."""
+    return min((int(row["epoch"]) for row in snapshots), key=lambda kept: (abs(kept - epoch), kept))
+
+
+def last(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+    """Return the last epoch."""
+    return int(snapshots[-1]["epoch"])
+
+
+def best_of(column: str) -> Method:
+    """Return the rule that takes the lowest value of a column."""
+
+    def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+        values = [float(row[column]) for row in metrics]
+        return nearest(snapshots, int(np.nanargmin(values)) + 1)
+
+    return pick
+
+
+def early_stopping(patience: int) -> Method:
+    """Return Keras's EarlyStopping on the training loss (min_delta 0.01): the epoch at which it stops."""
+
+    def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+        best, waited = np.inf, 0
+        for row in metrics:
+            waited += 1
+            if float(row["loss"]) < best - 0.01:
+                best, waited = float(row["loss"]), 0
+            if waited >= patience:
+                return nearest(snapshots, int(row["epoch"]))
+        return nearest(snapshots, len(metrics))
+
+    return pick
+
+
+METHODS: dict[str, Method] = {
+    "ours, curve only": ours_curve,
+    "ours, with samples": ours_samples,
+    "last epoch": last,
+    "best val_loss": best_of("val_loss"),
+    "best loss": best_of("loss"),
+    "EarlyStopping, patience 10": early_stopping(10),
+    "EarlyStopping, patience 25": early_stopping(25),
+}
+
+
+def on_runs() -> dict[str, Row]:
+    """Return, per method, the shares of picks in, before and after the good window, and picks where there is none."""
+    runs = read_runs(CURVES)
+    table: dict[str, Row] = {}
+    for name, method in METHODS.items():
+        counts = {"in": 0, "early": 0, "late": 0, "between": 0, "none": 0}
+        fit_without_window = broken = 0
+        for _, metrics, snapshots, settings, good in runs:
+            epoch = method(metrics, snapshots, settings)
+            blow_up = judge(metrics, [], None, Selection(replicas=1), "bench")["blow_up"]
+            broken += epoch is not None and blow_up is not None and epoch >= blow_up
+            if not good:
+                fit_without_window += epoch is not None
+            elif epoch is None:
+                counts["none"] += 1
+            elif epoch in good:
+                counts["in"] += 1
+            else:
+                side = "early" if epoch < min(good) else "late" if epoch > max(good) else "between"
+                counts[side] += 1
+        total = sum(counts.values())
+        table[name] = {f"{key}_share": round(count / total, 3) for key, count in counts.items()}
+        table[name] |= {"runs": total, "picked_without_window": fit_without_window, "picked_after_blow_up": broken}
+    return table
+
+
+def on_families() -> dict[str, Row]:
+    """Return, per family of made curves, how many picks are where they must be and how many after a blow-up."""
+    table: dict[str, Row] = {}
+    for curve in made(1, PER_FAMILY):
+        epoch = judge(curve.records, [], None, Selection(replicas=1), "bench")["epoch"]
+        row = table.setdefault(curve.family, {"right": 0, "curves": 0, "after_blow_up": 0})
+        if curve.expect is None:
+            row["right"] += epoch is None
+        else:
+            row["right"] += epoch is not None and curve.expect[0] <= epoch <= curve.expect[1]
+        row["curves"] += 1
+        row["after_blow_up"] += epoch is not None and curve.broken_from is not None and epoch >= curve.broken_from
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the epoch selector on the bundled and on made curves.")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    runs, families = on_runs(), on_families()
+    print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
+    for name, row in runs.items():
+        shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
+        print(
+            f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
+            f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
+        )
+    right, total = (sum(row[key] for row in families.values()) for key in ("right", "curves"))
+    print(f"\nmade curves: {right} of {total} picks where they must be")
+    for family, row in families.items():
+        if row["right"] < row["curves"] or row["after_blow_up"]:
+            print(f"  {family}: {row['right']} of {row['curves']}, {row['after_blow_up']} after the blow-up")
+    if arguments.json:
+        result = {"runs": runs, "families": families, "seconds": round(time.perf_counter() - started, 1)}
+        arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Pieces while they are composed: what is written, what may follow, where they end.
+
+Conventions
+-----------
+Arrays have one row per piece. Bars count from 0 at the start of the piece, its primer included.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from farm.composing.guard import KINDS, Guard
+from farm.music.encoding import DURATION, METRE, PITCH, POSITION, TIME, Encoding
+
+MIN_SHARE = 0.25
+NOTES_PER_BAR = 128  # the end of a bar that a network would fill for ever
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One composed piece.
+
+    Attributes
+    ----------
+    events
+        Event array with START and STOP, int16, shape (n_notes + 2, 6); the primer stands at its beginning.
+    stopped
+        Whether the network ended the piece itself; otherwise the asked length did.
+    primer_notes
+        How many notes of the beginning are the primer's.
+    interventions
+        How often the guard stepped in, by kind: loop, silence, cluster. All 0 when greedy, which has no guard.
+    """
+
+    events: np.ndarray
+    stopped: bool
+    primer_notes: int = 0
+    interventions: dict[str, int] = field(default_factory=dict)
+
+
+class Draft:
+    """The pieces as far as they are written, and what may follow."""
+
+    def __init__(self, encoding: Encoding, opening: np.ndarray, n: int, notes: int | None, bars: int | None) -> None:
+        self.encoding = encoding
+        self.metre = int(opening[-1, METRE])
+        self.bar_steps = encoding.bar_steps(self.metre)
+        self.steps = np.append(np.asarray(encoding.time_steps, np.int64), 0)  # STOP takes no time
+        self.last = np.tile(opening[-1], (n, 1))
+        self.done = np.zeros(n, bool)
+        self._opening = opening
+        self._has_notes = len(opening) > 1
+        self._written: list[np.ndarray] = []
+        self._lengths = np.zeros(n, np.int64)
+        self._stopped = np.zeros(n, bool)
+        self._position = np.full(n, int(opening[-1, POSITION]), np.int64)
+        primer_steps = self.steps[opening[1:, TIME]].sum()
+        self._primer_bars = int(primer_steps // self.bar_steps) + 1 if self._has_notes else 0
+        self._bar = np.full(n, max(self._primer_bars - 1, 0))
+        self._bars = bars
+        self._max_notes = notes if notes is not None else (bars or 0) * NOTES_PER_BAR
+
+    @property
+    def first(self) -> bool:
+        """Whether the next event is the first note of all."""
+        return not self._has_notes and not self._written
+
+    def legal(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return which classes of a field may follow, bool, shape (n, n_classes); never an empty row."""
+        allowed = np.ones((len(rows), self.encoding.n_classes[name]), bool)
+        if name == "time":
+            allowed[:, self.encoding.stop] = self._may_stop()
+            if self.first:
+                allowed[:, :-1] &= self.steps[:-1] < self.bar_steps
+            return allowed
+        in_chord = (rows[:, TIME] == 0) & (not self.first)
+        if name == "pitch":
+            allowed &= ~in_chord[:, None] | (np.arange(allowed.shape[1]) >= self.last[:, PITCH, None])
+        elif name == "duration":
+            unison = in_chord & (rows[:, PITCH] == self.last[:, PITCH])
+            allowed &= ~unison[:, None] | (np.arange(allowed.shape[1]) >= self.last[:, DURATION, None])
+        return allowed
+
+    def place(self, rows: np.ndarray) -> None:
+        """Fill in the position in the bar that the chosen time leads to."""
+        where = (self._position + self.steps[rows[:, TIME]]) % self.bar_steps
+        rows[:, POSITION] = np.minimum(where, self.encoding.n_positions - 1)
+
+    def add(self, rows: np.ndarray) -> None:
+        """Write the next event of every piece that is not done yet."""
+        reached = self._position + self.steps[rows[:, TIME]]
+        self._bar += reached // self.bar_steps
+        self._position = reached % self.bar_steps
+        stopping = ~self.done & (rows[:, TIME] == self.encoding.stop)
+        self._stopped |= stopping
+        self.done |= stopping
+        if self._bars is not None:
+            self.done |= self._bar >= self._primer_bars + self._bars
+        self._lengths += ~self.done
+        self.done |= self._lengths >= self._max_notes
+        self._written.append(rows)
+        self.last = rows
+
+    def compositions(self, guard: Guard | None) -> list[Composition]:
+        end = self._opening[0].copy()
+        end[:METRE] = 0
+        end[TIME] = self.encoding.stop
+        written = np.stack(self._written, axis=1)
+        pieces = []
+        for piece, length in enumerate(self._lengths):
+            events = np.vstack([self._opening, written[piece, :length], end])
+            if self._bars is not None and not self._stopped[piece]:
+                self._cut(events)
+            counts = guard.interventions[piece] if guard is not None else np.zeros(len(KINDS), np.int64)
+            interventions = {kind: int(times) for kind, times in zip(KINDS, counts, strict=True)}
+            pieces.append(Composition(events, bool(self._stopped[piece]), len(self._opening) - 1, interventions))
+        return pieces
+
+    def _may_stop(self) -> np.ndarray:
+        if self._bars is None:
+            return self._lengths >= max(MIN_SHARE * self._max_notes, 1)
+        return (self._lengths > 0) & (self._bar - self._primer_bars + 1 >= MIN_SHARE * self._bars)
+
+    def _cut(self, events: np.ndarray) -> None:
+        """Shorten, in place, what would sound past the last bar to the longest duration that still fits."""
+        body = events[1:-1]
+        onset = np.cumsum(self.steps[body[:, TIME]])
+        room = (self._primer_bars + (self._bars or 0)) * self.bar_steps - onset
+        longest = np.searchsorted(np.asarray(self.encoding.duration_steps), room, side="right") - 1
+        body[:, DURATION] = np.minimum(body[:, DURATION], np.maximum(longest, 0))

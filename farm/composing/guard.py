@@ -1,0 +1,105 @@
+"""The guard against loops, silence and clusters while a piece is composed; it says how often it stepped in.
+
+A model trained too little, or asked for a low temperature, can fall into a figure that it repeats for ever, into
+silence or into one endless chord. The guard watches the events and forbids the next step of such a course; it
+leaves all other music as the network wants it.
+
+Conventions
+-----------
+Arrays have one row per piece. *Banned* classes are marked True, shape (n, n_classes); the sampler draws again
+without them only when a draw fell on one, so that a guard that has nothing to do changes nothing.
+"""
+
+import numpy as np
+
+from farm.music.encoding import DURATION, PITCH, TIME, Encoding
+
+KINDS = ("loop", "silence", "cluster")
+
+MAX_SILENT_BARS = 2
+MAX_CHORD_NOTES = 16
+LONGEST_LOOP_NOTES = 64
+LOOP_ROUNDS = 4  # a figure may return three times; people do that, and seldom more
+LOOP_MIN_NOTES = 20  # tremolo and drum basses repeat short figures for a bar; this is longer
+HEAT = 1.5  # each time a piece loops again the temperature goes up by this much more
+MAX_HEAT = 4.0
+HEAT_EVENTS = 16
+
+
+class Guard:
+    """Watches `n` pieces side by side.
+
+    Parameters
+    ----------
+    n
+        Number of pieces.
+    bar_steps
+        Length of a bar in steps.
+    """
+
+    def __init__(self, n: int, encoding: Encoding, bar_steps: int) -> None:
+        self.interventions = np.zeros((n, len(KINDS)), np.int64)
+        self._encoding = encoding
+        self._active = np.ones(n, bool)
+        self._too_silent = np.append(np.asarray(encoding.time_steps) > MAX_SILENT_BARS * bar_steps, False)
+        self._chord_notes = np.zeros(n, np.int64)
+        self._heat = np.ones(n)
+        self._heat_left = np.zeros(n, np.int64)
+        self._avoid = np.full(n, -1)
+        self._figure = np.full((n, LONGEST_LOOP_NOTES), -1, np.int64)
+        self._figure_pitch = np.full((n, LONGEST_LOOP_NOTES), -1)
+        self._same = np.zeros((n, LONGEST_LOOP_NOTES), np.int64)
+
+    @property
+    def heat(self) -> np.ndarray:
+        """The factor on each piece's temperature now, shape (n,)."""
+        return np.where(self._heat_left > 0, self._heat, 1.0)
+
+    def banned(self, field: str) -> np.ndarray | None:
+        """Return the classes of a field that the next event must not have, or None when all are free."""
+        if field == "time":
+            banned = np.tile(self._too_silent, (len(self._avoid), 1))
+            banned[:, 0] = self._chord_notes >= MAX_CHORD_NOTES
+            return banned
+        if field == "pitch" and (self._avoid >= 0).any():
+            banned = np.zeros((len(self._avoid), self._encoding.n_pitches), bool)
+            rows = np.flatnonzero(self._avoid >= 0)
+            banned[rows, self._avoid[rows]] = True
+            return banned
+        return None
+
+    def count(self, field: str, drawn: np.ndarray, again: np.ndarray) -> None:
+        """Note which pieces drew a banned class and had to draw again (`again`, bool, shape (n,))."""
+        if field != "time":
+            return  # a loop is counted once, when it is found
+        again = again & self._active
+        self.interventions[:, KINDS.index("silence")] += again & (drawn > 0)
+        self.interventions[:, KINDS.index("cluster")] += again & (drawn == 0)
+
+    def observe(self, rows: np.ndarray, active: np.ndarray) -> None:
+        """Take in the event that each piece went on with, shape (n, 6); pieces not `active` have ended."""
+        self._active = active
+        self._heat_left = np.maximum(self._heat_left - 1, 0)
+        self._avoid[:] = -1
+        self._chord_notes = np.where(rows[:, TIME] == 0, self._chord_notes + 1, 1)
+        sizes = self._encoding.n_classes
+        codes = rows[:, TIME].astype(np.int64) * sizes["pitch"] + rows[:, PITCH]
+        codes = codes * sizes["duration"] + rows[:, DURATION]
+        self._same = np.where(self._figure == codes[:, None], self._same + 1, 0)
+        self._figure = np.concatenate([codes[:, None], self._figure[:, :-1]], axis=1)
+        self._figure_pitch = np.concatenate([rows[:, PITCH, None], self._figure_pitch[:, :-1]], axis=1)
+        self._break_loops()
+
+    def _break_loops(self) -> None:
+        """Where a figure came back too often: ban its next pitch, raise the temperature for a while."""
+        periods = np.arange(1, LONGEST_LOOP_NOTES + 1)
+        enough = np.maximum((LOOP_ROUNDS - 1) * periods, LOOP_MIN_NOTES - periods)
+        looping = self._same >= enough
+        for piece in np.flatnonzero(looping.any(axis=1) & self._active):
+            period = int(looping[piece].argmax()) + 1
+            self._avoid[piece] = self._figure_pitch[piece, period - 1]
+            rounds = self.interventions[piece, KINDS.index("loop")] + 1
+            self.interventions[piece, KINDS.index("loop")] = rounds
+            self._heat[piece] = min(HEAT**rounds, MAX_HEAT)
+            self._heat_left[piece] = HEAT_EVENTS
+            self._same[piece] = 0

@@ -1,0 +1,106 @@
+"""Note arrays to files that people open: MIDI, MusicXML and WAV, by the ending of the name.
+
+Conventions
+-----------
+Notes are note arrays (`farm.music.encoding.NOTE`), in beats. Equal arguments give equal bytes: no dates, no
+random numbers, no names of machines.
+
+What is lost: on a keyboard a key is either down or up. A note struck again while it sounds ends where it is
+struck again, and of equal notes struck together the longest stays.
+"""
+
+from pathlib import PurePath
+
+import numpy as np
+
+from farm.composing.notation import Sheet
+from farm.errors import FarmError
+from farm.music.encoding import N_PITCHES
+
+TICKS_PER_BEAT = 480
+ENDINGS = (".mid", ".midi", ".musicxml", ".xml", ".wav")
+
+
+def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0) -> bytes:
+    """Return the bytes of the file `name`: MIDI, MusicXML or WAV by its ending.
+
+    Parameters
+    ----------
+    notes
+        Note array, any order; none give a valid empty file.
+    transpose
+        Semitones up, or down when negative.
+
+    Raises
+    ------
+    FarmError
+        For an ending that cannot be written, a tempo or program out of range, or a transposition that leaves
+        the range of MIDI.
+    """
+    ending = PurePath(name).suffix.lower()
+    if ending not in ENDINGS:
+        raise FarmError(f"{name}: cannot write a '{ending}' file; give a name that ends in {', '.join(ENDINGS)}")
+    if not 4 <= sheet.tempo_bpm <= 1000:
+        raise FarmError(f"{name}: a tempo of {sheet.tempo_bpm:g} beats a minute is out of range; give 4 to 1000")
+    if not 0 <= sheet.program < 128:
+        raise FarmError(f"{name}: program {sheet.program} is not a General MIDI program; give 0 to 127")
+    notes = playable(transposed(notes, transpose))
+    if ending in (".mid", ".midi"):
+        return _midi(notes, sheet)
+    if ending == ".wav":
+        from farm.composing.sound import wav
+
+        return wav(notes, sheet.tempo_bpm)
+    from farm.composing.score import musicxml
+
+    return musicxml(notes, sheet)
+
+
+def transposed(notes: np.ndarray, semitones: int) -> np.ndarray:
+    """Return a copy moved by `semitones`; FarmError, with what is possible, when a note would leave 0 to 127."""
+    moved = notes.copy()
+    if len(notes) == 0:
+        return moved
+    down, up = -int(notes["pitch"].min()), N_PITCHES - 1 - int(notes["pitch"].max())
+    if not down <= semitones <= up:
+        raise FarmError(f"transpose: {semitones} semitones leave the range of MIDI; give {down} to {up} for this piece")
+    moved["pitch"] += semitones
+    return moved
+
+
+def playable(notes: np.ndarray) -> np.ndarray:
+    """Return the notes as one keyboard can play them, ordered by onset and pitch: no pitch sounds twice at once.
+
+    Onsets and durations are kept to the tick; notes shorter than one become one tick long.
+    """
+    onset = np.rint(notes["onset_beat"] * TICKS_PER_BEAT).astype(np.int64)
+    length = np.maximum(np.rint(notes["duration_beat"] * TICKS_PER_BEAT).astype(np.int64), 1)
+    order = np.lexsort((-length, onset, notes["pitch"]))
+    notes, onset, length = notes[order].copy(), onset[order], length[order]
+    together = (np.diff(notes["pitch"], prepend=-1) == 0) & (np.diff(onset, prepend=-1) == 0)
+    notes, onset, length = notes[~together], onset[~together], length[~together]
+    struck_again = np.append(notes["pitch"][1:] == notes["pitch"][:-1], False)[: len(notes)]
+    until_next = np.append(np.diff(onset), 0)[: len(notes)]
+    length = np.where(struck_again, np.minimum(length, until_next), length)
+    notes["duration_beat"] = length / TICKS_PER_BEAT
+    notes["onset_beat"] = onset / TICKS_PER_BEAT
+    return notes[np.lexsort((notes["pitch"], onset))]
+
+
+def _midi(notes: np.ndarray, sheet: Sheet) -> bytes:
+    """Return a Standard MIDI File with one track, 480 ticks a beat."""
+    from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
+
+    score = Score(TICKS_PER_BEAT)
+    score.tempos.append(Tempo(0, float(sheet.tempo_bpm)))
+    score.time_signatures.append(TimeSignature(0, *sheet.metre))
+    if sheet.signature is not None:
+        fifths, minor = sheet.signature
+        score.key_signatures.append(KeySignature(0, fifths, int(minor)))
+    track = Track(name=sheet.title, program=sheet.program, is_drum=False)
+    for note in notes:
+        onset = round(float(note["onset_beat"]) * TICKS_PER_BEAT)
+        length = round(float(note["duration_beat"]) * TICKS_PER_BEAT)
+        track.notes.append(Note(onset, length, int(note["pitch"]), int(note["velocity"])))
+    score.tracks.append(track)
+    return score.dumps_midi()

@@ -1,0 +1,196 @@
+"""Composing: one event after the other from a network's chances, for several pieces side by side.
+
+Conventions
+-----------
+Temperature 1 takes the network's chances as they are; below 1 the likely becomes likelier. Top-p keeps the
+likeliest classes that together reach that share. The rules of event order (see `farm.music.encoding`) hold
+always, whatever the network wants: the first note lies in the first bar, inside a chord pitches rise, STOP
+comes no earlier than a quarter of the asked length. Piece i of seed s is piece 0 of seed s + i, whatever the
+count, so that any piece of a batch can be composed again alone.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from farm.composing.draft import NOTES_PER_BAR, Composition, Draft
+from farm.composing.guard import Guard
+from farm.errors import FarmError
+from farm.music.encoding import METRE, PITCH, POSITION, PREDICTED, TIME, Encoding
+
+MAX_NOTES = 1_000_000
+
+
+class Network(Protocol):
+    """What composing needs of a network; `farm.composing.player.Player` is one."""
+
+    def start(self, n: int) -> Any: ...
+
+    def feed(self, state: Any, rows: np.ndarray) -> Any: ...
+
+    def logits(self, hidden: Any, field: str, rows: np.ndarray) -> np.ndarray: ...
+
+
+def compose(
+    player: Network,
+    encoding: Encoding,
+    *,
+    notes: int | None = None,
+    bars: int | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    metre: int | None = None,
+    count: int = 1,
+    primer: np.ndarray | None = None,
+    greedy: bool = False,
+) -> list[Composition]:
+    """Compose `count` pieces of at most `notes` notes or `bars` bars.
+
+    Parameters
+    ----------
+    notes, bars
+        The length: exactly one of the two. A primer's own notes or bars come on top. Notes that would sound
+        past the last bar are cut there.
+    seed
+        Any whole number >= 0; equal seeds give equal events.
+    metre
+        Class of the metre (`Encoding.metre_class`); the primer's, else the first, when None.
+    primer
+        Event array to go on from, with or without START and STOP.
+    greedy
+        Take the likeliest class always, without guard; for judging what a model falls into. All pieces are equal.
+
+    Returns
+    -------
+    One Composition per piece, in order.
+
+    Raises
+    ------
+    FarmError
+        For a setting out of range, or when the network answers with numbers that are not finite.
+    """
+    _check(notes, bars, seed, temperature, top_p, count)
+    opening = _opening(encoding, primer, metre)
+    draft = Draft(encoding, opening, count, notes, bars)
+    guard = None if greedy else Guard(count, encoding, draft.bar_steps)
+    chooser = _Chooser(guard, seed, count, temperature, top_p)
+
+    state = player.start(count)
+    for row in opening:
+        state = player.feed(state, np.tile(row, (count, 1)))
+    while True:
+        rows = _next_rows(player, state, draft, chooser)
+        draft.add(rows)
+        if draft.done.all():
+            return draft.compositions(guard)
+        if guard is not None:
+            guard.observe(rows, ~draft.done)
+        state = player.feed(state, rows)
+
+
+class _Chooser:
+    """Chooses classes: the likeliest without a guard, else by lot, and again where the guard bans the draw."""
+
+    def __init__(self, guard: Guard | None, seed: int, n: int, temperature: float, top_p: float) -> None:
+        self._guard = guard
+        self._temperature = temperature
+        self._top_p = top_p
+        self._dice = [np.random.Generator(np.random.PCG64(seed + piece)) for piece in range(n)]
+        self._lots = np.zeros((n, len(PREDICTED), 2))
+
+    def next_event(self) -> None:
+        """Draw the lots of one event: two for each field, needed or not, so that a piece's lots never shift."""
+        self._lots = np.stack([die.random(self._lots.shape[1:]) for die in self._dice])
+
+    def choose(self, name: str, logits: np.ndarray, legal: np.ndarray) -> np.ndarray:
+        """Return one class per piece, shape (n,); `logits` and `legal` have shape (n, n_classes)."""
+        if self._guard is None:
+            return np.where(legal, logits, -np.inf).argmax(axis=1)
+        lots = self._lots[:, PREDICTED.index(name)]
+        heat = self._temperature * self._guard.heat
+        drawn = _draw(logits, legal, lots[:, 0], heat, self._top_p)
+        banned = self._guard.banned(name)
+        if banned is None:
+            return drawn
+        free = legal & ~banned & (logits > -np.inf)
+        again = np.take_along_axis(banned, drawn[:, None], axis=1)[:, 0] & free.any(axis=1)
+        if not again.any():
+            return drawn
+        self._guard.count(name, drawn, again)
+        free = np.where(again[:, None], free, legal)
+        return np.where(again, _draw(logits, free, lots[:, 1], heat, self._top_p), drawn)
+
+
+def _check(notes: int | None, bars: int | None, seed: int, temperature: float, top_p: float, count: int) -> None:
+    """Raise FarmError for the first setting that is out of range."""
+    if (notes is None) == (bars is None):
+        raise FarmError("compose: the length is asked in notes or in bars, found both or neither; give one of them")
+    length = notes if notes is not None else (bars or 0) * NOTES_PER_BAR
+    for name, value, good in (
+        ("notes" if bars is None else "bars", notes if bars is None else bars, 0 < length <= MAX_NOTES),
+        ("seed", seed, seed >= 0),
+        ("temperature", temperature, 0 < temperature <= 10),
+        ("top-p", top_p, 0 < top_p <= 1),
+        ("count", count, 0 < count <= 10_000),
+    ):
+        if not good:
+            raise FarmError(f"compose: {name} is {value}, which is out of range; see 'farm compose --help'")
+
+
+def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -> np.ndarray:
+    """Return START and the notes of the primer, shape (1 + n_notes, 6)."""
+    start = encoding.start_row[None]
+    notes = np.zeros((0, len(start[0])), np.int16) if primer is None else primer[primer[:, TIME] < encoding.stop]
+    if metre is None:
+        metre = int(notes[0, METRE]) if len(notes) else 0
+    if not 0 <= metre < len(encoding.metres):
+        raise FarmError(f"compose: metre class {metre} is unknown; this model has {', '.join(encoding.metres)}")
+    opening = np.concatenate([start, notes]).astype(np.int16)
+    opening[:, METRE] = metre
+    onset = np.cumsum(np.asarray(encoding.time_steps)[notes[:, TIME]]) % encoding.bar_steps(metre)
+    opening[1:, POSITION] = np.minimum(onset, encoding.n_positions - 1)
+    return opening
+
+
+def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> np.ndarray:
+    """Return the next event of every piece, each field chosen after those before it."""
+    rows = np.zeros_like(draft.last)
+    rows[:, METRE] = draft.metre
+    chooser.next_event()
+    for name in draft.encoding.fields:
+        logits = np.asarray(player.logits(state, name, rows), np.float64)
+        legal = draft.legal(name, rows)
+        if not np.isfinite(np.where(legal, logits, -np.inf).max(axis=1)).all():
+            raise FarmError(f"compose: the network's answer for {name} is not finite; train the model again")
+        rows[:, PREDICTED.index(name)] = chooser.choose(name, logits, legal)
+        if name == "time":
+            draft.place(rows)
+    stopping = rows[:, TIME] == draft.encoding.stop
+    rows[stopping, PITCH:METRE] = 0
+    return rows
+
+
+def _draw(logits: np.ndarray, legal: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
+    """Return the class that each number in [0, 1) falls on, shape (n,).
+
+    Parameters
+    ----------
+    logits, legal
+        Shape (n, n_classes).
+    chances, heat
+        Uniform random number and temperature of each piece, shape (n,).
+    top_p
+        Of the legal classes the likeliest are kept until they reach this share (nucleus sampling: A. Holtzman
+        et al., "The Curious Case of Neural Text Degeneration", ICLR 2020).
+    """
+    scaled = np.where(legal, logits / heat[:, None], -np.inf)
+    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    order = np.argsort(-weights, axis=1, kind="stable")
+    weights = np.take_along_axis(weights, order, axis=1)
+    reached = np.cumsum(weights, axis=1)
+    kept = np.where(reached - weights < top_p * reached[:, -1:], weights, 0)
+    reached = np.cumsum(kept, axis=1)
+    at = (reached <= chances[:, None] * reached[:, -1:]).sum(axis=1)
+    last = (kept > 0).sum(axis=1) - 1
+    return np.take_along_axis(order, np.minimum(at, last)[:, None], axis=1)[:, 0]

@@ -1,0 +1,272 @@
+"""Bytes to readings. The one door to symusic (MIDI) and music21 (scores); it runs inside `farm.corpus.sandbox`.
+
+What a file is, its first bytes say, not its name. Nothing is read from or written to disk here, so that no cache can
+hand back the notes of another file.
+
+Conventions
+-----------
+MIDI is read strictly; where that fails it is read again with data bytes forced into range and an odd header made
+plain, and its format is 'midi-repaired'. Film-time MIDI files (SMPTE) are taken as two beats a second. A format 2
+MIDI file holds sequences that do not sound together: each is a tune.
+"""
+
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from farm.corpus import abc_tunes, scores
+from farm.corpus.reading import (
+    MAX_BEATS,
+    ROW,
+    Reading,
+    bars_by_signature,
+    check_sum,
+    counted,
+    describe,
+    is_signature,
+    predominant_signature,
+)
+from farm.corpus.scan import Scan, rebuild, scan_midi, single_track, unwrap
+from farm.errors import ReadError
+
+MAX_TEXT_BYTES = 64 << 20
+_HEAD_BYTES = 4096
+_MXL_SUFFIXES = (".xml", ".musicxml")
+
+
+def sniff(data: bytes) -> str:
+    """Return what the bytes are: midi, mxl, musicxml, mei, kern or abc.
+
+    Raises
+    ------
+    ReadError
+        `not-music`, with what was found instead.
+    """
+    if unwrap(data) is not None:
+        return "midi"
+    if data[:4] == b"PK\x03\x04":
+        return "mxl"
+    head = data[:_HEAD_BYTES]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        head = head.decode("utf-16", "replace").encode()
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head[:1] == b"<":
+        for mark, name in ((rb"<score-(part|time)wise\b", "musicxml"), (rb"<mei\b", "mei")):
+            if re.search(mark, head):
+                return name
+    if re.search(rb"^\*\*kern\b", data[: 8 * _HEAD_BYTES], re.MULTILINE):
+        return "kern"
+    if re.search(rb"^X:", data, re.MULTILINE) and re.search(rb"^K:", data, re.MULTILINE):
+        return "abc"
+    raise ReadError("not-music", f"starts with {data[:12]!r}" if data else "the file is empty")
+
+
+def read_file(data: bytes, path: str) -> list[Reading]:
+    """Return the tunes of one file; most files hold one.
+
+    Parameters
+    ----------
+    path
+        The file's name, for messages only.
+
+    Returns
+    -------
+    At least one reading, in the order of the file. A tune that failed has a `failure` and no notes.
+
+    Raises
+    ------
+    ReadError
+        When nothing of the file can be read.
+    """
+    kind = sniff(data)
+    if kind == "midi":
+        return _read_midi(unwrap(data) or b"")
+    if kind == "abc":
+        return [_tune(label, kind, lambda text=text: _abc_parts(text)) for label, text in _abc_texts(data)]
+    if kind == "kern":
+        found = _guarded(kind, lambda: _parse_kern(_text(data)))
+    elif kind == "mei":
+        found = _guarded(kind, lambda: [_parse_mei(_text(data))])
+    else:
+        kind = "musicxml"
+        found = _guarded(kind, lambda: [_parse_musicxml(_unzip(data) if data[:2] == b"PK" else data)])
+    labels = [""] if len(found) == 1 else [str(number) for number in range(1, len(found) + 1)]
+    walks = zip(labels, found, strict=True)
+    readings = [_tune(label, kind, lambda score=score: scores.walk_score(score)) for label, score in walks]
+    if not readings:
+        raise ReadError("no-notes", f"{path} holds no score")
+    return readings
+
+
+def _tune(label: str, kind: str, walk: Callable[[], list[scores.Part]]) -> Reading:
+    """Return one tune; what is wrong with it becomes its `failure`, so that its neighbours are read."""
+    try:
+        reading = scores.assemble(label, kind, _guarded(kind, walk))
+        _check_length(reading)
+    except ReadError as error:
+        return Reading(label, kind, failure=str(error))
+    return reading
+
+
+def _guarded(kind: str, work: Callable[[], Any]) -> Any:
+    """Run a foreign parser; whatever it raises is about the file, not about the farm."""
+    try:
+        return work()
+    except (ReadError, MemoryError):
+        raise
+    except Exception as error:  # music21 meets damaged files with errors of any type, from KeyError to its own
+        raise ReadError("damaged", f"{kind}: {type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _text(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _abc_texts(data: bytes) -> list[tuple[str, str]]:
+    return abc_tunes.split_tunes(_text(data))
+
+
+def _abc_parts(text: str) -> list[scores.Part]:
+    from music21 import abcFormat
+
+    return abc_tunes.walk_tokens(abcFormat.ABCFile().readstr(text).tokens)
+
+
+def _parse_kern(text: str) -> list[Any]:
+    from music21.humdrum import spineParser
+
+    parsed = spineParser.HumdrumDataCollection(text.splitlines()).parse()
+    return list(parsed.scores) if "Opus" in parsed.classSet else [parsed]
+
+
+def _parse_mei(text: str) -> Any:
+    from music21.mei import MeiToM21Converter
+
+    return MeiToM21Converter(text).run()
+
+
+def _parse_musicxml(data: bytes) -> Any:
+    from music21.musicxml import xmlToM21
+
+    root = ElementTree.fromstring(data)
+    if root.tag != "score-partwise":
+        raise ReadError("unsupported", f"MusicXML with <{root.tag}>; save it as partwise MusicXML")
+    importer = xmlToM21.MusicXMLImporter()
+    importer.xmlRoot = root
+    importer.xmlRootToScore(root, importer.stream)
+    return importer.stream
+
+
+def _unzip(data: bytes) -> bytes:
+    """Return the score inside a compressed MusicXML file: the container's root file, else the first XML file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [name for name in archive.namelist() if name.lower().endswith(_MXL_SUFFIXES)]
+        names = [name for name in names if not name.startswith("META-INF/")]
+        if "META-INF/container.xml" in archive.namelist():
+            with archive.open("META-INF/container.xml") as file:
+                container = ElementTree.fromstring(file.read(_HEAD_BYTES * 16))
+            named = [element.get("full-path", "") for element in container.iter() if element.tag.endswith("rootfile")]
+            names = [name for name in named if name in archive.namelist()][:1] or names
+        if not names:
+            raise ReadError("not-music", "a zip file without MusicXML in it")
+        with archive.open(names[0]) as file:
+            text = file.read(MAX_TEXT_BYTES + 1)
+    if len(text) > MAX_TEXT_BYTES:
+        raise ReadError("too-big", f"{names[0]} is larger than {MAX_TEXT_BYTES} bytes once unpacked")
+    return text
+
+
+def _read_midi(data: bytes) -> list[Reading]:
+    scan = scan_midi(data)
+    if scan.format != 2 or len(scan.tracks) == 1:
+        return [_midi_tune("", data, scan)]
+    readings = []
+    for number in range(len(scan.tracks)):
+        alone = single_track(data, scan, number)
+        try:
+            readings.append(_midi_tune(str(number + 1), alone, scan_midi(alone)))
+        except ReadError as error:
+            readings.append(Reading(str(number + 1), "midi", failure=str(error)))
+    return readings
+
+
+def _midi_tune(label: str, data: bytes, scan: Scan) -> Reading:
+    """Return the notes of a MIDI file, checked against the scanner's count.
+
+    Raises
+    ------
+    ReadError
+        `damaged` or `truncated` when the bytes are, `note-loss` when the reader lost a note without a word.
+    """
+    if scan.damage:
+        raise ReadError("truncated" if scan.is_truncated else "damaged", scan.damage)
+    score, file_format = _parse_midi(data, scan)
+    per_beat = score.ticks_per_quarter
+    if per_beat <= 0:
+        raise ReadError("damaged", "0 ticks per beat")
+    tracks = [_midi_rows(track, number, per_beat) for number, track in enumerate(score.tracks) if len(track.notes)]
+    rows = np.concatenate([np.zeros(0, ROW), *tracks])
+    kept = rows[(rows["duration_beat"] > 0) & (rows["velocity"] > 0) & (rows["onset_beat"] >= 0)]
+    changes = [
+        (mark.time / per_beat, f"{mark.numerator}/{mark.denominator}")
+        for mark in score.time_signatures
+        if is_signature(mark.numerator, mark.denominator)
+    ]
+    reading = Reading(label, file_format, kept, scan.notes)
+    zero = int((rows["duration_beat"] <= 0).sum())
+    reading.drops = counted(
+        {"no-note-off": scan.unended, "zero-length": zero, "out-of-range": len(rows) - len(kept) - zero}
+    )
+    if not check_sum(reading):
+        raise ReadError("note-loss", f"the file holds {scan.notes} notes, the reader returned {len(rows)}")
+    _check_length(reading)
+    kept["bar"], kept["beat_in_bar"] = bars_by_signature(kept["onset_beat"], changes)
+    tempos = [] if scan.is_smpte else [(mark.time / per_beat, mark.qpm) for mark in score.tempos]
+    reading = describe(reading, tempos)
+    reading.time_signature = predominant_signature(changes, reading.duration_beats)
+    return reading
+
+
+def _parse_midi(data: bytes, scan: Scan) -> tuple[Any, str]:
+    from symusic import Score
+
+    if not scan.is_smpte:
+        try:
+            return Score.from_midi(data), "midi"
+        except RuntimeError:
+            pass  # read strictly first; the second try says what is wrong
+    division = scan.division
+    if scan.is_smpte:
+        frames, ticks = 256 - (division >> 8), division & 0xFF
+        division = frames * ticks // 2
+    try:
+        plain = rebuild(data, scan, division, scan.tracks)
+        return Score.from_midi(plain, sanitize_data=True), "midi-smpte" if scan.is_smpte else "midi-repaired"
+    except RuntimeError as error:
+        raise ReadError("damaged", f"midi: {str(error)[:200]}") from error
+
+
+def _midi_rows(track: Any, number: int, per_beat: int) -> np.ndarray:
+    notes = track.notes.numpy()
+    rows = np.zeros(len(notes["time"]), ROW)
+    rows["track"], rows["program"], rows["is_drum"] = number, track.program, track.is_drum
+    rows["onset_beat"] = notes["time"] / per_beat
+    rows["duration_beat"] = notes["duration"] / per_beat
+    rows["pitch"], rows["velocity"] = notes["pitch"], notes["velocity"]
+    return rows
+
+
+def _check_length(reading: Reading) -> None:
+    end = (reading.notes["onset_beat"] + reading.notes["duration_beat"]).max(initial=0.0)
+    if not end <= MAX_BEATS:
+        raise ReadError("too-long", f"{end:.0f} beats, at most {MAX_BEATS} are read")

@@ -1,0 +1,247 @@
+"""Scores to notes: ties merged, measures laid out as bars, one reading per tune.
+
+This module walks what the score parser returns without importing it: an element is known by the names of its
+classes. Repeats are read once, as written. Grace notes have no duration of their own and are dropped, unpitched
+percussion has no pitch and is dropped; chord symbols are no notes.
+
+Conventions
+-----------
+A *measure* is what stands between two bar lines of the file; a *bar* is a full unit of the metre. They differ at
+upbeats and at repeats in the middle of a bar. A tie's second note is no note of its own: it is counted under `tied`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from farm.corpus.reading import (
+    DEFAULT_BPM,
+    ROW,
+    Reading,
+    bar_beats,
+    counted,
+    describe,
+    is_signature,
+    predominant_signature,
+)
+from farm.errors import ReadError
+
+SCORE_VELOCITY = 64
+TOLERANCE_BEATS = 1e-4
+
+
+@dataclass
+class Part:
+    """The notes of one part while it is walked, in beats from its first measure's first note or rest."""
+
+    onsets: list[float] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
+    pitches: list[int] = field(default_factory=list)
+    drops: Counter[str] = field(default_factory=Counter)
+    measures: list[float] = field(default_factory=list)
+    end: float = 0.0
+    signatures: list[tuple[float, str]] = field(default_factory=list)
+    tempos: list[tuple[float, float]] = field(default_factory=list)
+    tied: dict[int, int] = field(default_factory=dict)
+
+    def add(self, onset: float, duration: float, pitch: int, tie: str | None) -> None:
+        """Add a note, or lengthen the one that is tied to it.
+
+        Parameters
+        ----------
+        tie
+            `start`, `stop`, `continue` or None: where this note stands in a tie.
+        """
+        if not 0 <= pitch <= 127:
+            self.drops["out-of-range"] += 1
+            return
+        if duration <= 0:
+            self.drops["zero-length"] += 1
+            return
+        first = self.tied.pop(pitch, None)  # scores leave out the end of a tie: what follows at once belongs to it
+        if first is not None and abs(self.onsets[first] + self.durations[first] - onset) < TOLERANCE_BEATS:
+            self.durations[first] = onset + duration - self.onsets[first]
+            self.drops["tied"] += 1
+        else:
+            first = len(self.onsets)
+            self.onsets.append(onset)
+            self.durations.append(duration)
+            self.pitches.append(pitch)
+        if tie in ("start", "continue"):
+            self.tied[pitch] = first
+        self.end = max(self.end, onset + duration)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Where each measure lies in the bars of its metre; arrays of shape (n_measures,).
+
+    Attributes
+    ----------
+    upbeat_beats
+        What is missing in the first bar before the first measure: every onset moves on by it.
+    """
+
+    starts: np.ndarray
+    numbers: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    upbeat_beats: float
+
+    def place(self, onsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return bar and beat in bar of onsets given in beats from the first measure."""
+        at = np.clip(np.searchsorted(self.starts, onsets + TOLERANCE_BEATS, side="right") - 1, 0, None)
+        since = onsets - self.starts[at] + self.offsets[at]
+        within = np.floor(since / self.lengths[at] + TOLERANCE_BEATS)
+        return (self.numbers[at] + within).astype(np.int32), np.maximum(since - within * self.lengths[at], 0.0)
+
+
+def lay_bars(measures: Sequence[float], end: float, signatures: Sequence[tuple[float, str]]) -> Bars:
+    """Lay measures out as bars.
+
+    A short first measure is an upbeat and is aligned to the end of its bar. A short measure after a full one is the
+    upbeat of a new section when a full one follows it. Two short measures that fit into one bar are one bar that a
+    repeat sign cut. A measure longer than its bar is several bars whose lines were left out.
+
+    Parameters
+    ----------
+    measures
+        Start of every measure in beats, ascending; none is one measure.
+    end
+        Beat at which the last measure ends.
+    signatures
+        Beat and time signature of every change. Without any, the most frequent length of a measure is the bar.
+    """
+    starts = np.array(measures or [0.0], float)
+    lengths = np.diff(starts, append=max(end, starts[-1]))
+    nominal = _nominal_beats(starts, lengths, signatures)
+    short = lengths < nominal - TOLERANCE_BEATS
+    numbers, offsets = np.zeros(len(starts), np.int64), np.zeros(len(starts))
+    if short[0] and len(starts) > 1 and lengths[0] > 0:
+        offsets[0] = nominal[0] - lengths[0]
+    filled = offsets[0] + lengths[0]
+    for index in range(1, len(starts)):
+        is_last = index == len(starts) - 1
+        was_full = filled >= nominal[index - 1] - TOLERANCE_BEATS
+        if not was_full and short[index] and filled + lengths[index] <= nominal[index] + TOLERANCE_BEATS:
+            numbers[index], offsets[index] = numbers[index - 1], filled
+        else:
+            passed = np.ceil(filled / nominal[index - 1] - TOLERANCE_BEATS)
+            numbers[index] = numbers[index - 1] + max(int(passed), 1)
+            if short[index] and was_full and not is_last and not short[index + 1]:
+                offsets[index] = nominal[index] - lengths[index]
+        filled = offsets[index] + lengths[index]
+    return Bars(starts, numbers, offsets, nominal, float(offsets[0]))
+
+
+def _nominal_beats(starts: np.ndarray, lengths: np.ndarray, signatures: Sequence[tuple[float, str]]) -> np.ndarray:
+    """Return the length a full bar has at each measure."""
+    if not signatures:
+        usual = Counter(np.round(lengths[lengths > 0], 6).tolist()).most_common(1) if len(lengths) > 1 else []
+        return np.full(len(starts), usual[0][0] if usual else 4.0)
+    ordered = sorted(signatures, key=lambda change: change[0])
+    at = np.searchsorted([beat for beat, _ in ordered], starts + TOLERANCE_BEATS, side="right") - 1
+    return np.array([bar_beats(ordered[max(index, 0)][1]) for index in at])
+
+
+def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
+    """Return the reading of a score's parts; the first part with measures says where the bars are.
+
+    Raises
+    ------
+    ReadError
+        `no-notes` when there is nothing to sound.
+    """
+    if not any(part.onsets for part in parts):
+        raise ReadError("no-notes", "the score holds no pitched notes")
+    end = max(part.end for part in parts)
+    leading = next((part for part in parts if part.measures), parts[0])
+    signatures = next((part.signatures for part in (leading, *parts) if part.signatures), [])
+    bars = lay_bars(leading.measures, end, signatures)
+    reading = Reading(tune, file_format, np.concatenate([_rows(part, track, bars) for track, part in enumerate(parts)]))
+    drops: Counter[str] = Counter()
+    for part in parts:
+        drops += part.drops
+    reading.drops = counted(drops)
+    reading.notes_in_file = len(reading.notes) + sum(reading.drops.values())
+    reading.time_signature = _signature(signatures, bars, end)
+    tempos = sorted({change for part in parts for change in part.tempos}) or [(0.0, DEFAULT_BPM)]
+    return describe(reading, [(beat + bars.upbeat_beats if beat > 0 else 0.0, bpm) for beat, bpm in tempos])
+
+
+def _rows(part: Part, track: int, bars: Bars) -> np.ndarray:
+    rows = np.zeros(len(part.onsets), ROW)
+    onsets = np.array(part.onsets, float)
+    rows["track"], rows["velocity"] = track, SCORE_VELOCITY
+    rows["onset_beat"] = onsets + bars.upbeat_beats
+    rows["duration_beat"] = part.durations
+    rows["pitch"] = part.pitches
+    rows["bar"], rows["beat_in_bar"] = bars.place(onsets)
+    return rows
+
+
+def _signature(signatures: Sequence[tuple[float, str]], bars: Bars, end: float) -> str | None:
+    """Return the metre that holds longest; without signatures, the one whose bar is as long as the measures are."""
+    if signatures:
+        first = (0.0, signatures[0][1])
+        return predominant_signature([first, *signatures], max(end, TOLERANCE_BEATS))
+    if len(bars.starts) == 1:
+        return None
+    return {2.0: "2/4", 3.0: "3/4", 4.0: "4/4", 6.0: "3/2", 8.0: "4/2"}.get(float(bars.lengths[0]))
+
+
+def walk_score(score: Any) -> list[Part]:
+    """Return the parts of a parsed score, in the order of the score."""
+    return [_walk_part(part) for part in (score.parts or [score])]
+
+
+def _walk_part(stream: Any) -> Part:
+    part, transpose = Part(), 0
+    for onset, element in _elements(stream, 0.0, part):
+        classes = element.classSet
+        if "GeneralNote" in classes:
+            _add_sound(part, onset, element, classes, transpose)
+        elif "TimeSignature" in classes:
+            if is_signature(element.numerator, element.denominator):
+                part.signatures.append((onset, f"{element.numerator}/{element.denominator}"))
+        elif "MetronomeMark" in classes:
+            bpm = element.getQuarterBPM()
+            if bpm:
+                part.tempos.append((onset, float(bpm)))
+        elif "Instrument" in classes and element.transposition is not None:
+            transpose = round(element.transposition.semitones)
+    return part
+
+
+def _elements(stream: Any, start: float, part: Part) -> Iterator[tuple[float, Any]]:
+    """Yield onset and element of everything in a part, measure by measure and voice by voice."""
+    for element in stream.elements:
+        onset = start + float(stream.elementOffset(element))
+        if element.isStream:
+            if "Measure" in element.classSet:
+                part.measures.append(onset)
+            yield from _elements(element, onset, part)
+        else:
+            yield onset, element
+
+
+def _add_sound(part: Part, onset: float, element: Any, classes: frozenset[Any], transpose: int) -> None:
+    """Add a note or every note of a chord; a rest only lengthens the part."""
+    if "Harmony" in classes:
+        return
+    duration = float(element.duration.quarterLength)
+    if "NotRest" not in classes:
+        part.end = max(part.end, onset + duration)
+        return
+    for note in element.notes if "ChordBase" in classes else (element,):
+        if element.duration.isGrace:
+            part.drops["grace"] += 1
+        elif "Unpitched" in note.classSet:
+            part.drops["unpitched"] += 1
+            part.end = max(part.end, onset + duration)
+        else:
+            tie = note.tie or element.tie
+            part.add(onset, duration, round(note.pitch.ps) + transpose, tie.type if tie else None)

@@ -1,0 +1,108 @@
+"""The judge stage: lets every snapshot compose, measures what it composed against people, and picks the epoch.
+
+What a snapshot composed is kept beside the run, so that a changed rule is judged again in moments: only the
+settings of the samples, never those of the rule, make a snapshot compose anew.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from farm import layout
+from farm.composing.player import Player
+from farm.composing.sampling import compose
+from farm.config import Samples, digest
+from farm.music.encoding import decode
+from farm.scheduling import ledger
+from farm.scheduling.loading import Music, load_music
+from farm.scheduling.plan import Work
+from farm.selection.measures import human_reference, snapshot_measures
+from farm.selection.originality import Index
+from farm.selection.verdict import judge as judge_run
+from farm.storage import Storage
+from farm.training import snapshots
+
+
+def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the samples and verdict.json of a run; return the verdict in short."""
+    storage = Storage(work.root)
+    run = receipts["train"]["result"]["run"]
+    music = load_music(storage, work.style)
+    index = Index.build(music.note_arrays("train"))
+    human = _people(music, index, work.recipe.samples.notes)
+    measured = []
+    epochs = snapshots.epochs(storage, work.style, run)
+    for done, epoch in enumerate(epochs):
+        ledger.report_progress(storage, work.style, stage="judge", done=done, total=len(epochs))
+        measured.append({"epoch": epoch, **_listen(storage, work, run, epoch, music, index)})
+    metrics = storage.read_lines(layout.metrics(work.style, run))
+    verdict = judge_run(metrics, measured, human, work.recipe.selection, work.style, seed=work.seed)
+    verdict["human"] = human
+    storage.write_json(layout.verdict(work.style, run), verdict)
+    storage.write_json(layout.baseline(work.style, run), receipts["baseline"]["result"])
+    return {
+        "digest": digest(verdict),
+        "epoch": verdict["epoch"],
+        "verdict": verdict["verdict"],
+        "fit": verdict["fit"],
+        "reason": verdict["reason"],
+        "outputs": [layout.verdict(work.style, run)],
+    }
+
+
+def _people(music: Music, index: Index, length: int) -> dict[str, Any]:
+    """Return what the measures say of people's own pieces; of training pieces where none was held out."""
+    heldout = music.note_arrays("heldout")
+    if heldout:
+        return human_reference(heldout, index, length)
+    return human_reference(music.note_arrays("train"), index, length, music.families())
+
+
+def _listen(storage: Storage, work: Work, run: str, epoch: int, music: Music, index: Index) -> dict[str, Any]:
+    """Return the measures of one snapshot's samples, composing them when they are not there yet."""
+    key, samples = layout.sample_notes(work.style, run, epoch), work.recipe.samples
+    settings = digest([digest(samples), work.seed])
+    if storage.exists(key):
+        kept = storage.read_json(key)
+        if kept.get("settings") == settings:
+            return dict(kept["measures"])
+    player = snapshots.player(storage, work.style, run, epoch)
+    drawn, greedy = _compose(player, music, samples, work.seed)
+    measures = snapshot_measures([notes for notes, _ in drawn], greedy, index)
+    storage.write_json(
+        key,
+        {
+            "epoch": epoch,
+            "settings": settings,
+            "seed": work.seed,
+            "temperature": samples.temperature,
+            "top_p": samples.top_p,
+            "tempo_bpm": music.usual_tempo_bpm,
+            "metre": music.encoding.metres[music.usual_metre],
+            "samples": [{"notes": as_rows(notes), "stopped": stopped} for notes, stopped in drawn],
+            "measures": measures,
+        },
+    )
+    return measures
+
+
+def _compose(
+    player: Player, music: Music, samples: Samples, seed: int
+) -> tuple[list[tuple[np.ndarray, bool]], np.ndarray]:
+    """Return what a network composes, drawn as `farm compose` does, and what it falls into when greedy."""
+    asked = {"notes": samples.notes, "metre": music.usual_metre, "seed": seed}
+    drawn = compose(
+        player, music.encoding, **asked, temperature=samples.temperature, top_p=samples.top_p, count=samples.count
+    )
+    greedy = compose(player, music.encoding, **asked, greedy=True)[0]
+    pieces = [(decode(piece.events, music.encoding), piece.stopped) for piece in drawn]
+    return pieces, decode(greedy.events, music.encoding)
+
+
+def as_rows(notes: np.ndarray) -> list[list[float]]:
+    """Return a note array as JSON: [onset_beat, duration_beat, pitch, velocity] per note."""
+    return [
+        [round(float(note["onset_beat"]), 4), round(float(note["duration_beat"]), 4), int(note["pitch"]), int(note["velocity"])]
+        for note in notes
+    ]

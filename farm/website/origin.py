@@ -1,0 +1,79 @@
+"""What a model was made from and what it is made of: its corpus, sources, files, recipe and lineage.
+
+Conventions
+-----------
+As in `index_page`: finished texts. A link is None unless it is safe to follow.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from farm.corpus.tables import STATES
+from farm.website.evidence import Corpus, Evidence
+from farm.website.text import MISSING, count, decimals, duration, file_link, plural, size, web_link
+
+
+@dataclass(frozen=True)
+class FileView:
+    """One published file."""
+
+    name: str
+    link: str | None
+    role: str
+    precision: str
+    size: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """Where music came from; `link` only when it is a plain web address."""
+
+    name: str
+    link: str | None
+    licence: str
+
+
+def corpus_pairs(corpus: Corpus | None, published: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    if corpus is None:
+        known = {name: published[name] for name in ("pieces", "notes", "rejected") if name in published}
+        pairs = [(name.capitalize(), count(value)) for name, value in known.items()]
+        return tuple([*pairs, ("Hours", decimals(published["hours"], 1))] if "hours" in published else pairs)
+    pairs = [(f"Pieces {state}", count(corpus.states[state])) for state in STATES]
+    pairs += [("Held out for judging", plural(corpus.heldout, "piece")), ("Notes", count(corpus.notes))]
+    pairs += [("Music", duration(corpus.seconds))]
+    for name, ranked in (("Keys", corpus.keys), ("Metres", corpus.metres)):
+        if ranked:
+            rest = f" and {len(ranked) - 6} more" if len(ranked) > 6 else ""
+            pairs.append((name, ", ".join(f"{value} ({number_of})" for value, number_of in ranked[:6]) + rest))
+    return tuple(pairs)
+
+
+def source_view(source: dict[str, Any]) -> SourceView:
+    link = web_link(source.get("url"))
+    name = str(source.get("attribution") or source.get("source") or source.get("url") or "a source without a name")
+    return SourceView(name, link, str(source.get("licence") or "unknown"))
+
+
+def file_view(file: dict[str, Any], up: int) -> FileView:
+    key = str(file.get("path") or "")
+    role, precision = str(file.get("role") or MISSING), str(file.get("precision") or MISSING)
+    name = key.rpartition("/")[2] or "a file without a name"
+    return FileView(
+        name, file_link(key, up), role, precision, size(file.get("bytes")), str(file.get("sha256") or MISSING)
+    )
+
+
+def lineage_pairs(style: Evidence) -> tuple[tuple[str, str], ...]:
+    """Return recipe and lineage as dotted names with their values."""
+    named = {"network": style.model.get("network"), "lineage": style.model.get("lineage"), "recipe": style.recipe}
+    return tuple(pair for name, value in named.items() if value for pair in flatten(value, name))
+
+
+def flatten(value: Any, name: str) -> list[tuple[str, str]]:
+    """Return nested objects as pairs of dotted name and text; short lists on one line, long ones as their length."""
+    if isinstance(value, dict):
+        return [pair for key, part in value.items() for pair in flatten(part, f"{name}.{key}")]
+    if isinstance(value, list):
+        return [(name, ", ".join(str(part) for part in value) if len(value) <= 16 else f"{len(value)} values")]
+    return [(name, MISSING if value is None else str(value))]

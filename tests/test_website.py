@@ -1,0 +1,612 @@
+"""The report: built from a small farm of invented music, then read as a hostile or careless reader would."""
+
+import hashlib
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm import layout
+from farm.corpus import tables
+from farm.errors import StorageError
+from farm.storage import Storage
+from farm.website import figures, pianoroll, text
+from farm.website.evidence import History, read_history, take_epochs
+from farm.website.index_page import bits_bar
+from farm.website.origin import flatten
+from farm.website.wording import human, is_fit, page_name
+from farm.website.write import write_site
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egnp.\u0007\u200b</title>"
+
+
+# The farm that the tests look at.
+
+
+def compose(rng: np.random.Generator, n_notes: int, wander: float) -> list[list[float]]:
+    """Return a melody over broken chords; the more `wander`, the less it keeps to its key."""
+    scale = np.array([0, 2, 4, 5, 7, 9, 11])
+    notes: list[list[float]] = []
+    beat, degree = 0.0, 7
+    while len(notes) < n_notes:
+        if beat % 4 == 0:
+            root = int(rng.choice([0, 3, 4, 5]))
+            notes += [[beat, 3.5, int(48 + scale[(root + step) % 7]), int(rng.integers(40, 60))] for step in (0, 2, 4)]
+        degree = int(np.clip(degree + rng.integers(-2, 3), 2, 14))
+        pitch = 60 + 12 * (degree // 7) + scale[degree % 7] + (rng.integers(-6, 7) if rng.random() < wander else 0)
+        length = float(rng.choice([0.5, 0.5, 1.0, 1.5]))
+        notes.append([beat, length, int(pitch), int(rng.integers(60, 110))])
+        beat = min(beat + length, (beat // 4 + 1) * 4)
+    return sorted(notes[:n_notes])
+
+
+def add_run(
+    storage: Storage, style: str, run: str, n_epochs: int, sampled: list[int], breaks: int | None = None
+) -> None:
+    rng = np.random.default_rng(len(style) + n_epochs)
+    for epoch in range(1, n_epochs + 1):
+        bits = 4.1 + 5 * math.exp(-epoch / 7) + 0.02 * rng.normal()
+        heldout = 4.6 + 4.6 * math.exp(-epoch / 6) + 0.03 * rng.normal() + max(0, epoch - 25) * 0.006
+        if breaks and epoch >= breaks:
+            bits, heldout = bits + 3 + (epoch - breaks), heldout + 4 + 2 * (epoch - breaks)
+        accuracy = 0.52 - 0.4 * math.exp(-epoch / 7)
+        line = {
+            "epoch": epoch,
+            "loss": bits * math.log(2),
+            "accuracy": accuracy,
+            "val_loss": heldout * math.log(2),
+            "val_accuracy": accuracy - 0.04,
+            "bits_per_note": bits,
+            "val_bits_per_note": heldout,
+        }
+        storage.append_json(layout.metrics(style, run), line)
+    for epoch in sampled:
+        take = {
+            "epoch": epoch,
+            "seed": 7,
+            "temperature": 1.0,
+            "top_p": 0.95,
+            "tempo_bpm": 96,
+            "metre": "4/4",
+            "samples": [
+                {"notes": compose(np.random.default_rng(index), 200, 3 / (epoch + 2)), "stopped": index % 2 == 0}
+                for index in range(4)
+            ],
+            "measures": {},
+        }
+        storage.write_json(layout.sample_notes(style, run, epoch), take)
+    storage.write_json(layout.run_recipe(style, run), {"network": {"kind": "lstm", "layers": [256, 256]}, "seed": 2019})
+
+
+def add_pieces(storage: Storage, style: str, states: dict[str, int], path: str = "tunes/number-{}.mid") -> None:
+    rows: list[dict[str, Any]] = []
+    for state, n_pieces in states.items():
+        for index in range(n_pieces):
+            row: dict[str, Any] = dict.fromkeys(tables.PIECES.names)
+            row |= {"style": style, "source": f"folder: music/{style}", "state": state, "path": path.format(len(rows))}
+            row["piece_id"] = f"{style}-{len(rows)}"
+            if state == "read":
+                row |= {
+                    "notes": 250 + index,
+                    "duration_seconds": 41.5,
+                    "key": ["G major", "e minor", "D major"][index % 3],
+                }
+                row |= {"time_signature": "4/4", "split": "heldout" if index % 10 == 0 else "train"}
+            else:
+                row["reason"] = {"rejected": "no header: the file is HTML", "skipped": "fewer than 16 notes"}.get(state)
+            rows.append(row)
+    storage.write_bytes(layout.pieces(style), tables.to_bytes(pa.Table.from_pylist(rows, tables.PIECES)))
+
+
+def model(storage: Storage, style: str, run: str, **changed: Any) -> dict[str, Any]:
+    data = f"weights of {style}".encode() * 60_000
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = layout.model_object(sha256, f"{style}-1.farm.safetensors")
+    storage.write_bytes(key, data)
+    return {
+        "style": style,
+        "title": style.capitalize(),
+        "version": 1,
+        "run": run,
+        "status": "candidate",
+        "files": [
+            {
+                "path": key,
+                "role": "model",
+                "precision": "float16",
+                "bytes": len(data),
+                "sha256": sha256,
+                "weights_sha256": sha256,
+            }
+        ],
+        "network": {"kind": "lstm", "units": [256, 256], "weights": 1_203_456},
+        "verdict": {
+            "epoch": 22,
+            "verdict": "healthy",
+            "provisional": False,
+            "plateau": {"first": 14, "flat": 30},
+            "blow_up": None,
+            "repetition_ends": 8,
+            "copying_begins": None,
+            "confidence": 0.86,
+            "reason": "Epoch 22: held-out music costs 4.71 bits a note and has levelled off since epoch 14. "
+            "The samples stopped looping at epoch 8 and do not copy.",
+            "flags": ["spike@4", "something-new"],
+            "candidates": [
+                {"epoch": epoch, "val_loss": 3.3, "distinct4": 0.7, "cov12": 0.001 * epoch, "looping": epoch < 8}
+                | {"longest": {"notes": 5}, "safe": True, "passes": epoch >= 8}
+                for epoch in (2, 8, 14, 22, 30, 40)
+            ],
+        },
+        "quality": {
+            "val_bits_per_note": 4.71,
+            "ngram_bits_per_note": 5.15,
+            "repetition": 0.06,
+            "repetition_human": 0.08,
+            "copied": 0.031,
+            "copied_human": 0.042,
+            "longest_copy": {"notes": 11, "piece": f"{style}-3", "bar": 12},
+            "validity": 1.0,
+        },
+        "corpus": {
+            "pieces": 30,
+            "notes": 7900,
+            "hours": 0.4,
+            "rejected": 2,
+            "sources": [
+                {"licence": "CC-BY-4.0", "attribution": "A careful editor", "url": "https://example.org/tunes"}
+            ],
+        },
+        "licence": "CC-BY-4.0",
+        "lineage": {"recipe": "compact", "seed": 2019, "versions": {"numpy": "2.4"}},
+        "cost": {"seconds": 251, "attempts": 1, "device": "cpu, 1 thread"},
+        "samples": [],
+        "decisions": [],
+    } | changed
+
+
+def publish(storage: Storage, number: int, models: list[dict[str, Any]], failures: list[dict[str, Any]]) -> None:
+    catalog = {
+        "schema": 1,
+        "number": number,
+        "generated_by": {"farm": "0.1.0", "numpy": "2.4"},
+        "models": models,
+        "failures": failures,
+    }
+    storage.write_json(layout.catalog_numbered(number), catalog)
+    storage.write_text(layout.CURRENT, f"catalog-{number}.json 00ff\n")
+
+
+def make_farm(root: Path) -> Storage:
+    """Return a farm of four styles: one to listen to, one approved, one that blew up and one that failed."""
+    storage = Storage(root)
+    add_run(storage, "chorales", "1f2e", 40, [1, 2, 3, 5, 8, 14, 22, 30, 40])
+    for number in (1, 2, 3, 4):
+        storage.write_bytes(layout.sample_midi("chorales", "1f2e", number), b"MThd")
+    add_pieces(storage, "chorales", {"read": 30, "duplicate": 4, "rejected": 2, "skipped": 1})
+    add_run(storage, "reels", "2a2a", 40, [2, 22, 40])
+    add_pieces(storage, "reels", {"read": 12})
+    add_run(storage, "nocturnes", "3b3b", 40, [1, 5, 9, 30], breaks=12)
+    add_pieces(storage, "nocturnes", {"read": 9, "rejected": 1})
+    add_pieces(storage, "own", {"rejected": 3})
+    decided = [{"time": "2026-11-02T10:00:00Z", "status": "approved", "epoch": 22, "why": "sounds like a session"}]
+    broke: dict[str, Any] = {
+        "epoch": None,
+        "verdict": "blew-up",
+        "blow_up": 12,
+        "plateau": {"first": None, "flat": None},
+        "confidence": 0.9,
+        "reason": "Training broke at epoch 12, before the curve had levelled off, and did not recover. "
+        "Lower training.learning_rate and run again.",
+        "candidates": [],
+    }
+    models = [
+        model(storage, "chorales", "1f2e", title="Bach chorales"),
+        model(storage, "reels", "2a2a", status="approved", decisions=decided),
+        model(storage, "nocturnes", "3b3b", verdict=broke, licence="unknown", quality={"ngram_bits_per_note": 8.1}),
+    ]
+    failures = [{"style": "own", "stage": "read", "message": "own: none of its 3 files could be read\n  no header: 3"}]
+    publish(storage, 1, models, failures)
+    return storage
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    storage = make_farm(tmp_path_factory.mktemp("farm") / "artifacts")
+    write_site(storage)
+    return storage
+
+
+def page(storage: Storage, name: str) -> str:
+    return storage.read_bytes(f"{layout.SITE}/{name}").decode()
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see of a page: tags, links, loose handlers, text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "br", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def values(self, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for _, attrs in self.tags if attribute in attrs]
+
+
+def all_pages(storage: Storage) -> dict[str, str]:
+    keys = [f"{layout.SITE}/index.html", *storage.list(f"{layout.SITE}/styles")]
+    return {key: storage.read_bytes(key).decode() for key in keys}
+
+
+# The whole site.
+
+
+def test_every_style_has_a_page_and_the_index_leads_to_it(farm: Storage) -> None:
+    links = Reader(page(farm, "index.html")).values("href")
+    for style in ("chorales", "reels", "nocturnes", "own"):
+        assert f"styles/{style}.html" in links
+        assert farm.exists(f"{layout.SITE}/styles/{style}.html")
+
+
+def test_pages_are_well_formed_and_every_local_link_leads_to_a_file_or_a_place(farm: Storage) -> None:
+    for key, html in all_pages(farm).items():
+        reader = Reader(html)
+        assert reader.open == [], key
+        assert len(reader.values("id")) == len(set(reader.values("id"))), f"{key}: an id stands twice"
+        for link in reader.values("href") + reader.values("src"):
+            if link.startswith("#"):
+                assert link[1:] in reader.values("id"), f"{key}: {link}"
+            elif not link.startswith("https://"):
+                assert (farm.path(key).parent / link).resolve().is_file(), f"{key}: {link}"
+
+
+def test_nothing_is_loaded_from_outside_and_nothing_runs_inline(farm: Storage) -> None:
+    for key, html in all_pages(farm).items():
+        for tag, attributes in Reader(html).tags:
+            loaded = attributes.get("src") or (attributes.get("href") if tag in ("link", "image", "use") else "") or ""
+            assert "//" not in loaded, f"{key}: {tag} loads {loaded}"
+            assert not [name for name in attributes if name.startswith("on")], key
+            assert "style" not in attributes, f"{key}: the content policy refuses style attributes"
+            assert tag != "style", key
+            if tag == "script":
+                assert attributes.get("src") or attributes.get("type") == "application/json", key
+        assert "default-src 'none'" in html
+        assert "unsafe" not in html
+    for name in ("player.js", "index.js", "style.css"):
+        assert not re.search(r"https?://|fetch\(|import |eval|innerHTML|@import|url\(", page(farm, f"static/{name}"))
+
+
+def test_links_outward_are_only_those_of_the_sources(farm: Storage) -> None:
+    outward = [link for html in all_pages(farm).values() for link in Reader(html).values("href") if "//" in link]
+    assert set(outward) == {"https://example.org/tunes"}
+
+
+def test_the_same_farm_gives_the_same_bytes(farm: Storage, tmp_path: Path) -> None:
+    again = make_farm(tmp_path / "elsewhere")
+    write_site(again)
+    assert all_pages(again) == all_pages(farm)
+
+
+def test_a_page_is_rewritten_only_when_it_changes_and_a_stale_one_goes(tmp_path: Path) -> None:
+    storage = make_farm(tmp_path)
+    assert f"{layout.SITE}/index.html" in write_site(storage)["written"]
+    assert write_site(storage) == {"index": str(tmp_path / "site/index.html"), "pages": 5, "written": [], "removed": []}
+
+    catalog = storage.read_json(layout.catalog_numbered(1))
+    catalog["models"][1]["status"] = "rejected"
+    publish(storage, 2, catalog["models"], [])
+    done = write_site(storage)
+    assert done["removed"] == [f"{layout.SITE}/styles/own.html"]
+    # The neighbour of the style that went loses its link; the one that no change touches stays as it is.
+    assert set(done["written"]) == {
+        f"{layout.SITE}/{name}" for name in ("index.html", "styles/reels.html", "styles/nocturnes.html")
+    }
+
+
+def test_before_anything_is_published_the_index_says_how_to_begin(tmp_path: Path) -> None:
+    assert write_site(Storage(tmp_path))["pages"] == 1
+    assert "farm run corpora.yaml" in page(Storage(tmp_path), "index.html")
+
+
+@pytest.mark.parametrize("current", ["", "../../etc/passwd", "catalog-9.json"])
+def test_a_catalog_that_cannot_be_read_is_said_and_the_old_site_stays(tmp_path: Path, current: str) -> None:
+    storage = make_farm(tmp_path)
+    write_site(storage)
+    before = all_pages(storage)
+    storage.write_text(layout.CURRENT, current)
+    with pytest.raises(StorageError, match=r"CURRENT|catalog-9"):
+        write_site(storage)
+    assert all_pages(storage) == before
+
+
+# What the pages say.
+
+
+def test_the_index_shows_what_decides_and_what_to_do(farm: Storage) -> None:
+    words = " ".join(" ".join(Reader(page(farm, "index.html")).words).split())
+    assert "1 model waits for your ears" in words
+    assert 'farm approve chorales --why "what you heard"' in words
+    assert "none of its 3 files could be read" in words
+    assert "of 40" in words
+    assert "3.1 % people 4.2 %" in words
+    assert "1.14 MB" in words
+    assert re.search(r"Pieces rejected 6\b", words)
+    assert "Training time, all styles 12 min 33 s" in words
+
+
+def test_a_style_page_holds_the_pick_its_neighbours_in_time_and_what_it_copied(farm: Storage) -> None:
+    html = page(farm, "styles/chorales.html")
+    words = " ".join(" ".join(Reader(html).words).split())
+    places = [
+        words.index(f"{name} epoch {epoch}") for name, epoch in (("The pick", 22), ("Too early", 1), ("Later", 40))
+    ]
+    assert places == sorted(places)
+    assert "as in tunes/number-3.mid, bar 12" in words
+    assert "picked: epoch 22" in words
+    assert "the file is HTML" in words
+    assert "leapt up at epoch 4 and came back" in words
+    assert "something-new" in words
+    assert re.search(r"2 loops 3.3 0.7 0.002 8 good", words)
+    assert html.count('class="sample"') == 2 + 4 + 2
+    sounds = json.loads(re.search(r'id="samples">(.*?)</script>', html)[1])  # type: ignore[index]
+    assert len(sounds) == 8
+    assert sounds[0]["bpm"] == 96
+    assert len(sounds[0]["notes"]) == 200
+    assert f"../../{layout.sample_midi('chorales', '1f2e', 4)}" in html
+
+
+def test_an_unfit_style_says_so_and_offers_no_approval(farm: Storage) -> None:
+    words = " ".join(Reader(page(farm, "styles/nocturnes.html")).words)
+    assert "blew up" in words
+    assert "breaks at 12" in words
+    assert "Nothing was picked" in words
+    assert "farm approve nocturnes" not in page(farm, "index.html")
+
+
+def test_a_failed_style_has_a_page_with_its_message_and_its_rejected_files(farm: Storage) -> None:
+    words = " ".join(Reader(page(farm, "styles/own.html")).words)
+    assert "none of its 3 files could be read" in words
+    assert "3 files left out" in words
+    assert "Picked epoch" not in words
+
+
+def test_a_failed_run_of_a_published_style_keeps_the_old_model_on_the_page(tmp_path: Path) -> None:
+    storage = make_farm(tmp_path)
+    catalog = storage.read_json(layout.catalog_numbered(1))
+    publish(storage, 2, catalog["models"], [{"style": "reels", "stage": "train", "message": "reels: disk full"}])
+    write_site(storage)
+    words = " ".join(Reader(page(storage, "styles/reels.html")).words)
+    assert "disk full" in words
+    assert "from the run before" in words
+    assert "Picked epoch" in words
+
+
+def test_a_single_epoch_and_missing_files_still_make_pages(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    add_run(storage, "short", "r1", 1, [])
+    models = [model(storage, "short", "r1"), {"style": "bare"}, model(storage, "nothing", "gone")]
+    publish(storage, 1, models, [{}])
+    write_site(storage)
+    for name in ("index", "styles/short", "styles/bare", "styles/nothing"):
+        assert Reader(page(storage, f"{name}.html")).open == []
+    assert "No samples were kept" in page(storage, "styles/short.html")
+    assert "<svg role" in page(storage, "styles/short.html")
+    assert "How it learned" not in page(storage, "styles/nothing.html")
+
+
+def test_a_spoilt_file_costs_its_paragraph_only(tmp_path: Path) -> None:
+    storage = make_farm(tmp_path)
+    storage.write_text(layout.sample_notes("chorales", "1f2e", 40), "{torn")
+    storage.write_json(layout.sample_notes("chorales", "1f2e", 1), {"samples": [{"notes": [[0, 1, 300, 80]]}]})
+    storage.write_text(layout.pieces("chorales"), "not parquet")
+    write_site(storage)
+    words = " ".join(Reader(page(storage, "styles/chorales.html")).words)
+    assert "samples of epoch 40" in words
+    assert "outside the range of MIDI" in words
+    assert "pieces table: cannot be read" in words
+    assert "The pick" in words
+
+
+# Hostile input.
+
+
+def poison(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {f"{key}{HOSTILE}" if key == "seed" else key: poison(part) for key, part in value.items()}
+    return [poison(part) for part in value] if isinstance(value, list) else HOSTILE if isinstance(value, str) else value
+
+
+def test_hostile_names_are_inert_and_seen(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    add_run(storage, "plain", "r1", 3, [1, 2])
+    add_pieces(storage, "plain", {"read": 3, "rejected": 2}, path=f"{HOSTILE}{{}}")
+    take = storage.read_json(layout.sample_notes("plain", "r1", 2))
+    storage.write_json(layout.sample_notes("plain", "r1", 2), take | {"metre": HOSTILE})
+    decided = [{"time": HOSTILE, "status": HOSTILE, "why": HOSTILE, "epoch": HOSTILE}]
+    wicked = poison(model(storage, "plain", "r1", decisions=decided)) | {"style": "plain", "run": "r1"}
+    failures = [{"style": HOSTILE, "stage": HOSTILE, "message": HOSTILE}, {"style": "../../up", "message": "\ud800"}]
+    publish(storage, 1, [wicked], [])
+    catalog = {"number": 1, "generated_by": {HOSTILE: HOSTILE}, "models": [wicked], "failures": failures}
+    storage.write_bytes(layout.catalog_numbered(1), json.dumps(catalog).encode())
+    write_site(storage)
+    pages = all_pages(storage)
+    assert len(pages) == 4
+    for key, html in pages.items():
+        reader = Reader(html)
+        assert not [tag for tag, _ in reader.tags if tag == "img"], key
+        assert not [
+            attrs for tag, attrs in reader.tags if tag == "script" and attrs.keys().isdisjoint(("src", "type"))
+        ], key
+        assert not re.search("[\u202e\u0007\u200b]", html), key
+        assert "⟨U+202E⟩" in html or "up" in html, key
+        assert not [link for link in reader.values("href") if "script" in link], key
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://good.example@evil.example/",
+        "//evil.example",
+        "https://",
+        "http://[",
+        "ftp://a/b",
+        7,
+    ],
+)
+def test_an_address_that_is_not_plainly_of_the_web_is_no_link(url: object) -> None:
+    assert text.web_link(url) is None
+
+
+@pytest.mark.parametrize(
+    "key", ["/etc/passwd", "../x", "a//b", "a/../b", "C:/x", "javascript:alert(1)", "a\\b", "", None]
+)
+def test_a_key_that_leaves_the_folder_is_no_link(key: object) -> None:
+    assert text.file_link(key, 2) is None
+
+
+@given(
+    st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
+)
+def test_data_in_a_script_element_comes_back_whole_and_cannot_close_it(value: Any) -> None:
+    written = text.script_data(value)
+    assert json.loads(written) == value
+    assert not set("<>&\u2028") & set(written)
+
+
+@given(st.text(alphabet=st.characters()))
+def test_visible_text_can_be_written_and_hides_nothing(name: str) -> None:
+    shown = text.visible(name)
+    shown.encode()
+    assert all(char.isprintable() or char.isspace() for char in shown)
+    assert text.visible(shown) == shown
+
+
+# The parts.
+
+
+def test_take_epochs_are_the_earliest_the_pick_and_the_last() -> None:
+    assert take_epochs((1, 5, 9, 30), 9) == [1, 9, 30]
+    assert take_epochs((1, 5, 9, 30), 11) == [1, 9, 30]
+    assert take_epochs((4,), 4) == [4]
+    assert take_epochs((1, 5, 9), None) == [1, 5, 9]
+    assert take_epochs((), 3) == []
+
+
+def test_the_last_line_of_an_epoch_counts_and_nats_stand_in_for_bits() -> None:
+    lines: list[dict[str, Any]] = [
+        {"epoch": 2, "loss": 1.0},
+        {"epoch": 1, "bits_per_note": 9},
+        {"epoch": 2, "loss": math.log(2), "val_loss": None},
+        {"loss": 3},
+    ]
+    history = read_history(lines)
+    assert history.epochs == (1, 2)
+    assert history.bits == (9.0, pytest.approx(1.0))
+    assert math.isnan(history.heldout_bits[1])
+
+
+def test_a_blow_up_does_not_press_the_curve_flat() -> None:
+    low, high = figures.bits_range([[9.0, 6.0, 5.0, 4.8, 1e6, 1e9]], figures.Marks())
+    assert low < 4.8
+    assert high < 15
+
+
+@pytest.mark.parametrize(
+    ("history", "marks"),
+    [
+        (History((1,), (9.0,), (math.nan,), (math.nan,), (math.nan,)), figures.Marks(pick=1)),
+        (History((1, 2), (math.nan, math.nan), (math.nan,) * 2, (math.nan,) * 2, (0.0, 0.0)), figures.Marks(blow_up=2)),
+        (
+            History((5, 7), (3.0, 3.0), (3.0, 3.0), (1.0, 1.0), (1.0, 1.0)),
+            figures.Marks(9, 90, 20, 40, 50, 2, 3.0, (5,)),
+        ),
+    ],
+)
+def test_poor_curves_still_make_a_figure(history: History, marks: figures.Marks) -> None:
+    svg = figures.curves(history, marks)
+    assert svg.startswith("<svg")
+    assert "nan" not in re.sub(r"[^\d. nan]", "", svg).split()
+    assert svg == figures.curves(history, marks)
+
+
+def test_no_epoch_gives_no_figure() -> None:
+    assert figures.curves(History(), figures.Marks()) == ""
+
+
+def test_the_roll_places_notes_by_time_and_pitch() -> None:
+    svg = pianoroll.draw([(0.0, 1.0, 60, 127), (1.0, 2.0, 72, 10)], "3/4", "Try")
+    scale = float(re.search(r'data-scale="([\d.]+)"', svg)[1])  # type: ignore[index]
+    (low_x, low_y), (high_x, high_y) = [
+        (float(x), int(y))
+        for x, y in (re.search(rf'notes {band}" d="M([\d.]+) (\d+)h', svg).groups() for band in ("v3", "v0"))  # type: ignore[union-attr]
+    ]
+    assert high_x - low_x == pytest.approx(scale, abs=0.1)
+    assert low_y - high_y == 12 * pianoroll.SEMITONE
+    assert "Try: 2 notes, C4 to C5" in svg
+
+
+def test_an_empty_sample_gives_an_empty_roll() -> None:
+    assert "0 notes" in pianoroll.draw([], "4/4", "Try")
+
+
+def test_the_bar_is_in_proportion_and_never_leaves_its_box() -> None:
+    assert 'width="50.0"' in bits_bar(4.0, None, 8.0)
+    assert 'width="100.0"' in bits_bar(40.0, 80.0, 8.0)
+    assert bits_bar(None, 5.0, 8.0) == ""
+
+
+def test_the_level_of_people_may_be_a_number_or_a_pair() -> None:
+    assert human(0.2) == 0.2
+    assert human([0.2, 0.4]) == 0.2
+    assert human([]) is None
+    assert human(None) is None
+
+
+def test_fitness_follows_the_verdict() -> None:
+    assert is_fit({"epoch": 3, "verdict": "healthy"})
+    assert not is_fit({"epoch": 3, "verdict": "healthy", "fit": False})
+    assert not is_fit({"epoch": None, "verdict": "healthy", "fit": True})
+    assert not is_fit({"epoch": 3, "verdict": "did-not-learn"})
+    assert not is_fit({})
+
+
+def test_page_names_are_never_paths() -> None:
+    assert page_name("bach-2") == "bach-2.html"
+    assert re.fullmatch(r"style-[0-9a-f]{16}\.html", page_name("../../index"))
+    assert page_name("a/b") != page_name("a/c")
+
+
+def test_nested_lineage_is_laid_flat_with_dotted_names() -> None:
+    assert flatten({"a": {"b": [1, 2]}, "c": None, "d": list(range(20))}, "x") == [
+        ("x.a.b", "1, 2"),
+        ("x.c", text.MISSING),
+        ("x.d", "20 values"),
+    ]
