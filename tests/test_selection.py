@@ -265,6 +265,12 @@ def test_where_heldout_loss_levels_off_it_decides_and_greedy_loops_do_not_matter
     assert "held against people" in found["reason"]
 
 
+def test_while_heldout_loss_still_falls_with_the_training_loss_the_last_epoch_is_taken_for_now() -> None:
+    records, _ = large_run()
+    found = judge(records[:12], [], None, RULE, "large")
+    assert (found["epoch"], found["verdict"], found["provisional"], found["fit"]) == (12, "not-converged", True, False)
+
+
 def test_copies_move_the_pick_to_before_they_begin() -> None:
     records, snapshots = large_run({epoch: {"lcs_mean": 30.0} for epoch in range(24, 41)})
     found = judge(records, snapshots, HUMAN, RULE, "large")

@@ -13,6 +13,7 @@ catalog is at hand; a catalog's hash is the plain one over all bytes.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from farm.catalog.container import MAX_FILE_BYTES, parse_object, read_container, write_container
-from farm.catalog.precision import restore, store
+from farm.catalog.precision import PRECISIONS, fits_float16, restore, restored, store
 from farm.errors import IntegrityError, StorageError
 from farm.music.encoding import Encoding
 
 ENDING = ".farm.safetensors"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}-[1-9][0-9]{0,8}\.farm\.safetensors")
 FORMAT = "1"
 
 _METADATA = frozenset({"architecture", "card", "encoding", "format"})
@@ -50,6 +52,28 @@ class Model:
     card: dict[str, Any]
     precision: str
     sha256: str
+
+
+def model_name(style: str, version: int) -> str:
+    """Return the name of a model file; it is the same in every precision."""
+    return f"{style}-{version}{ENDING}"
+
+
+def model_files(
+    weights: Mapping[str, np.ndarray], architecture: Mapping[str, Any], encoding: Encoding, card: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the model in every precision, as `farm.catalog.publish` takes the `files` of an entry.
+
+    Where float16 cannot hold the weights (a few networks have a weight above 65,504) it is left out.
+    """
+    files = []
+    for precision in PRECISIONS:
+        if precision == "float16" and not fits_float16(weights):
+            continue
+        data = pack_model(weights, architecture, encoding, card, precision)
+        digest = weights_sha256(restored(weights, precision))
+        files.append({"role": "model", "precision": precision, "weights_sha256": digest, "data": data})
+    return files
 
 
 def pack_model(

@@ -25,6 +25,11 @@ def restored(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.
     return restore(store(weights, precision))[0]
 
 
+def fits_float16(weights: Mapping[str, np.ndarray]) -> bool:
+    """Return whether every matrix's largest number is one that float16 has."""
+    return all(float(np.abs(values).max()) < 65_504 for values in weights.values() if values.ndim > 1 and values.size)
+
+
 def store(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
     """Return the tensors that a file of this precision holds.
 
@@ -47,7 +52,7 @@ def store(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.nda
         if values.ndim < 2 or precision == "float32":
             tensors[name] = values
         elif precision == "float16":
-            if np.abs(values).max() > np.finfo(np.float16).max:
+            if not fits_float16({name: values}):
                 raise FarmError(f"weight {name!r} is too large for float16; publish it as float32")
             tensors[name] = values.astype("<f2")
         else:

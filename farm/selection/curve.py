@@ -31,8 +31,6 @@ class Curve:
 
     verdict: str
     metrics: Metrics
-    first_loss: float  # what progress is counted from
-    limit: float  # what the loss reaches
     plateau_first: int | None
     plateau_flat: int | None
     blow_up: int | None  # first epoch of the trouble that ended the region
@@ -89,7 +87,7 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     """
     n, loss = metrics.n_recorded, metrics.loss
     nothing = Curve(
-        "blew-up" if n else "not-converged", metrics, math.nan, math.nan, None, None, metrics.broken_epoch,
+        "blew-up" if n else "not-converged", metrics, None, None, metrics.broken_epoch,
         "nan" if n else "", start_loss is not None, (0, 0), (), None, False, 0.0, None, (),
     )  # fmt: skip
     if len(loss) == 0:
@@ -99,7 +97,6 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     begin, end, kind, spikes, flags = _region(metrics, find_events(loss, first, rule, width), first, rule)
     curve = replace(
         nothing,
-        first_loss=first,
         region=(begin, end),
         blow_up=metrics.epoch_at(end) if kind else None,
         blow_up_kind=kind,
@@ -109,30 +106,23 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
     if end == begin:
         return replace(curve, verdict="blew-up")
     inside, smoothed = loss[begin:end], smooth(loss[begin:end], width)
-    lowest = limit(inside)
-    drop = first - lowest
+    drop = first - limit(inside)
     gained = _accuracy_gain(metrics, begin, end)
     learned = drop > 0 and (drop >= rule.learn_share * abs(first) or gained >= rule.learn_share)
-    converged = len(inside) > 3 and late_gain(smoothed) <= rule.not_converged_share * drop
     heldout = None
     if metrics.heldout is not None:
         heldout = read_heldout(metrics.heldout[begin:end], inside, start_loss, rule, width)
     rough = roughness(inside, drop)
     restless = rough > rule.rough_share or unsettled(smoothed, drop) > rule.unsettled_share
-    levelled = converged or (heldout is not None and heldout.usable)
+    if heldout is not None and heldout.tracks:
+        converged = heldout.usable  # where it still falls with the training loss there is more to gain
+    else:
+        converged = len(inside) > 3 and late_gain(smoothed) <= rule.not_converged_share * drop
     safe = end - 1 - (max(2, math.ceil(rule.guard_share * n)) if kind else 0)
-    plateau_first, plateau_flat = None, None
-    if heldout is not None and heldout.usable:
-        plateau_first, plateau_flat = (int(metrics.epochs[begin + at]) for at in (heldout.near, heldout.first))
-    elif learned:
-        timed = metrics if start_loss is None else replace(metrics, accuracy=None)  # which began near its end
-        plateau_first, plateau_flat = (
-            _band(timed, begin, end, first, share, width) for share in (rule.plateau_share, rule.flat_share)
-        )
+    plateau_first, plateau_flat = _plateau_epochs(curve, heldout, first, rule, width) if learned else (None, None)
     return replace(
         curve,
-        verdict=_verdict(learned, levelled, restless, kind, flags, n),
-        limit=lowest,
+        verdict=_verdict(learned, converged, restless, kind, flags, n),
         plateau_first=plateau_first,
         plateau_flat=plateau_flat,
         safe_last=int(metrics.epochs[safe]) if safe >= begin else None,
@@ -140,6 +130,21 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
         roughness=rough,
         heldout=heldout,
     )
+
+
+def _plateau_epochs(
+    curve: Curve, heldout: HeldOut | None, first: float, rule: Selection, width: int
+) -> tuple[int | None, int | None]:
+    """Return the epochs at which the plateau begins and is flat."""
+    metrics, (begin, end) = curve.metrics, curve.region
+    if heldout is not None and heldout.usable:
+        return int(metrics.epochs[begin + heldout.near]), int(metrics.epochs[begin + heldout.first])
+    if curve.from_trained:
+        metrics = replace(metrics, accuracy=None)  # it began near its end
+    shoulder, flat = (
+        _band(metrics, begin, end, first, share, width) for share in (rule.plateau_share, rule.flat_share)
+    )
+    return shoulder, flat
 
 
 def _accuracy_gain(metrics: Metrics, begin: int, end: int) -> float:

@@ -20,7 +20,8 @@ _MIN_EPOCHS = 4  # fewer tell nothing about levelling off
 class HeldOut:
     """What the held-out loss says; `first`, `best` and `near` are indices into the region that was read."""
 
-    usable: bool  # as the signal to pick by
+    tracks: bool  # fell with the training loss and stayed down
+    usable: bool  # tracks and has levelled off: the signal to pick by
     rises: bool  # after its best, by more than the rule allows
     near: int  # first index at which it has done all but the flat share of its drop
     first: int  # first index as good as its best
@@ -92,7 +93,7 @@ def read_heldout(
     own_drop = max(float(heldout[0]), float(np.median(heldout[:3]))) - lowest
     drop = max(own_drop, start_loss - lowest) if start_loss is not None else own_drop
     if drop <= 0:
-        return HeldOut(False, False, best, best, best, lowest, 0.0, 0.0, 0.0)
+        return HeldOut(False, False, False, best, best, best, lowest, 0.0, 0.0, 0.0)
     tail = max(2, len(smoothed) // 12)
     end, end_loss = float(np.median(smoothed[-tail:])), float(np.median(loss[-tail:]))
     gained = late_gain(smoothed)
@@ -102,10 +103,10 @@ def read_heldout(
     first = int(np.flatnonzero(smoothed <= lowest + margin)[0])
     near = int(np.flatnonzero(smoothed <= lowest + max(margin, rule.flat_share * own_drop))[0])
     rise, gap = max(0.0, end - lowest) / drop, (end - end_loss) / drop
-    usable = (
+    tracks = (
         drop >= rule.learn_share * abs(lowest + drop)
         and rise <= rule.heldout_rise_share
         and gap <= rule.heldout_gap_share
-        and (converged or creep <= rule.creep_share)
     )
-    return HeldOut(usable, rise > rule.heldout_rise_share, near, first, best, lowest, rise, gap, creep)
+    usable = tracks and (converged or creep <= rule.creep_share)
+    return HeldOut(tracks, usable, rise > rule.heldout_rise_share, near, first, best, lowest, rise, gap, creep)

@@ -1,0 +1,210 @@
+"""The catalog: what there is to ship, with size, hash, quality, lineage and licence; whole or not at all.
+
+Conventions
+-----------
+Files go to `catalog/objects` under their hash and never change. Then a new `catalog-<n>.json` is written that
+names them all and the hash of the catalog before it, and last `CURRENT` (its name and hash, one line). A run that
+is killed in between leaves the old catalog in force. `models` holds the newest version of every style; `earlier`
+the approved version where a newer one still waits for a decision.
+
+Decisions are lines of an append-only file and belong to the bytes they were made for: a new version of a model
+is a candidate again.
+"""
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from farm import layout
+from farm.catalog.entry import epoch_of, is_fit, missing
+from farm.catalog.model_file import model_name
+from farm.errors import FarmError, IntegrityError
+from farm.storage import Storage
+
+SCHEMA = 1
+CANDIDATE, APPROVED, SHIPPED, REJECTED, RETIRED = STATUSES = ("candidate", "approved", "shipped", "rejected", "retired")
+SHIPPABLE = (APPROVED, SHIPPED)
+
+_CURRENT = re.compile(r"catalog-([1-9]\d{0,8})\.json ([0-9a-f]{64})\n")
+_LIBRARIES = ("keras", "music21", "numpy", "pyarrow", "ray", "safetensors", "symusic", "tensorflow")
+
+
+def current(storage: Storage) -> dict[str, Any] | None:
+    """Return the catalog in force, or None before the first.
+
+    Raises
+    ------
+    IntegrityError
+        When CURRENT or the catalog it names is not as it was written.
+    """
+    if not storage.exists(layout.CURRENT):
+        return None
+    match = _CURRENT.fullmatch(storage.read_bytes(layout.CURRENT).decode("utf-8", "replace"))
+    if match is None:
+        raise IntegrityError(f"{storage.path(layout.CURRENT)}: names no catalog; 'farm verify' says what is left")
+    key = layout.catalog_numbered(int(match[1]))
+    if not storage.exists(key):
+        raise IntegrityError(f"{storage.path(key)}: is missing, CURRENT names it; bring it back from a copy")
+    data = storage.read_bytes(key)
+    if hashlib.sha256(data).hexdigest() != match[2]:
+        raise IntegrityError(f"{storage.path(key)}: is not the catalog that was published; bring it back from a copy")
+    return json.loads(data)
+
+
+def publish(storage: Storage, entries: Sequence[Mapping[str, Any]], failures: Sequence[Mapping[str, Any]]) -> int:
+    """Publish models and failures, and return the number of the catalog that then is in force.
+
+    Styles that are in neither list stay as they are. An entry that lacks a field is not published: the catalog
+    lists it under `failures` with the field's name, and the style's model of before stays. When nothing changes,
+    no new catalog is written.
+
+    Parameters
+    ----------
+    entries
+        As `farm.catalog.entry` says, at most one per style.
+    failures
+        What stopped the other styles: style, stage, message.
+    """
+    before = current(storage)
+    models = {model["style"]: model for model in (before or {}).get("models", [])}
+    earlier = list((before or {}).get("earlier", []))
+    failed = [dict(failure) for failure in failures]
+    for entry in entries:
+        style = str(entry.get("style"))
+        if problems := missing(entry):
+            message = f"{style}: not published, {'; '.join(problems)}; this is a fault of the program, report it"
+            failed.append({"style": style, "stage": "publish", "message": message})
+            continue
+        if style in models:
+            earlier.append(models[style])
+        models[style] = _published(storage, entry, models.get(style))
+    told = {str(entry.get("style")) for entry in entries} | {str(failure["style"]) for failure in failures}
+    failed += [failure for failure in (before or {}).get("failures", []) if failure["style"] not in told]
+    return _write(storage, before, models.values(), earlier, failed)
+
+
+def decide(storage: Storage, style: str, status: str, why: str, epoch: int | None = None) -> dict[str, Any]:
+    """Record a decision about a style's newest model, write the catalog that shows it, and return the decision.
+
+    Approving a model that its verdict calls unfit overrules the verdict; the decision says so.
+
+    Parameters
+    ----------
+    status
+        approved, rejected, retired (every version of the style, older ones too) or shipped.
+    epoch
+        The epoch that is meant, where the one that is published must be certain.
+
+    Raises
+    ------
+    FarmError
+        Without a reason, for an unknown status, style or epoch.
+    """
+    if not why.strip():
+        raise FarmError(f"{style}: a decision needs its reason; add --why 'what you heard'")
+    if status not in STATUSES or status == CANDIDATE:
+        raise FarmError(f"{style}: {status!r} is no decision; give one of {', '.join(STATUSES[1:])}")
+    before = current(storage)
+    entry = next((model for model in (before or {}).get("models", []) if model["style"] == style), None)
+    if before is None or entry is None:
+        known = ", ".join(model["style"] for model in (before or {}).get("models", [])) or "none yet"
+        raise FarmError(f"{style}: is not in the catalog, which has {known}; run 'farm run' first")
+    if epoch is not None and epoch != epoch_of(entry):
+        raise FarmError(f"{style}: epoch {epoch_of(entry)} is published, not {epoch}; publish epoch {epoch} first")
+    older = [model for model in before["earlier"] if model["style"] == style and status == RETIRED]
+    time = datetime.now(UTC).isoformat(timespec="seconds")
+    for model in (*older, entry):
+        decision = {
+            "time": time,
+            "style": style,
+            "status": status,
+            "why": why.strip(),
+            "epoch": epoch_of(model),
+            "version": model["version"],
+            "sha256": _main_hash(model),
+            "overrules": status == APPROVED and not is_fit(model),
+        }
+        storage.append_json(layout.DECISIONS, decision)
+    _write(storage, before, before["models"], before["earlier"], before["failures"])
+    return decision
+
+
+def _published(storage: Storage, entry: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Write an entry's files and return it as the catalog holds it; equal bytes keep their version."""
+    hashes = [hashlib.sha256(file["data"]).hexdigest() for file in entry["files"]]
+    if before is None:
+        number = 1
+    else:
+        number = before["version"] + ([file["sha256"] for file in before["files"]] != hashes)
+    files = []
+    for file, digest in zip(entry["files"], hashes, strict=True):
+        key = layout.model_object(digest, model_name(entry["style"], number))
+        if not storage.exists(key) or storage.read_bytes(key) != file["data"]:
+            storage.write_bytes(key, file["data"])
+        told = {name: value for name, value in file.items() if name != "data"}
+        files.append({**told, "path": key, "bytes": len(file["data"]), "sha256": digest})
+    return {**entry, "version": number, "files": files}
+
+
+def _write(
+    storage: Storage,
+    before: Mapping[str, Any] | None,
+    models: Any,
+    earlier: Sequence[Mapping[str, Any]],
+    failures: Sequence[Mapping[str, Any]],
+) -> int:
+    """Write the catalog, unless it says what the one before says, and return its number."""
+    decisions = storage.read_lines(layout.DECISIONS)
+    newest = {model["style"]: _decided(model, decisions) for model in models}
+    waiting = {style: model for style, model in newest.items() if model["status"] not in SHIPPABLE}
+    kept = {}
+    for model in sorted((_decided(model, decisions) for model in earlier), key=lambda model: model["version"]):
+        newer = waiting.get(model["style"])
+        if newer is not None and newer["version"] > model["version"] and model["status"] in SHIPPABLE:
+            kept[model["style"]] = model
+    content = {
+        "schema": SCHEMA,
+        "models": [newest[style] for style in sorted(newest)],
+        "earlier": [kept[style] for style in sorted(kept)],
+        "failures": sorted(failures, key=lambda failure: (failure["style"], failure["stage"])),
+    }
+    content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: tuples are lists
+    if before is not None and all(before.get(key) == value for key, value in content.items()):
+        return before["number"]
+    number = before["number"] + 1 if before is not None else 1
+    previous = None
+    if before is not None:
+        previous = hashlib.sha256(storage.read_bytes(layout.catalog_numbered(before["number"]))).hexdigest()
+    catalog = {**content, "number": number, "generated_by": _versions(), "previous_sha256": previous}
+    storage.write_json(layout.catalog_numbered(number), catalog)
+    digest = hashlib.sha256(storage.read_bytes(layout.catalog_numbered(number))).hexdigest()
+    storage.write_text(layout.CURRENT, f"catalog-{number}.json {digest}\n")
+    return number
+
+
+def _decided(model: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a model with the decisions of its style, oldest first, and the status that the last about it gives."""
+    of_style = [decision for decision in decisions if decision.get("style") == model["style"]]
+    own = [decision for decision in of_style if decision.get("sha256") == _main_hash(model)]
+    status = own[-1]["status"] if own else CANDIDATE
+    return {**model, "status": status, "decisions": of_style}
+
+
+def _main_hash(model: Mapping[str, Any]) -> str:
+    """Return the hash that decisions are bound to: that of the most precise model file."""
+    return model["files"][0]["sha256"]
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue  # a machine that only publishes needs few of them
+    return found
