@@ -48,6 +48,11 @@ def run_recipe(style: str, run: str) -> str:
     return f"{RUNS}/{style}/{run}/recipe.json"
 
 
+def run_work(style: str, run: str) -> str:
+    """Return the style's settings at the time of publishing, for publishing another epoch later."""
+    return f"{RUNS}/{style}/{run}/work.json"
+
+
 def metrics(style: str, run: str) -> str:
     return f"{RUNS}/{style}/{run}/metrics.jsonl"
 

@@ -16,11 +16,11 @@ from farm.catalog.model_file import NAME, model_name
 
 UNKNOWN = "unknown"
 
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "style": (),
-    "title": (),
-    "run": (),
-    "files": (),
+_REQUIRED: dict[str, tuple[str, ...] | None] = {
+    "style": None,
+    "title": None,
+    "run": None,
+    "files": None,
     "network": ("kind", "units", "weights"),
     "verdict": ("epoch", "verdict", "reason", "fit"),
     "quality": (
@@ -35,11 +35,12 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     ),
     "precision_loss": (),
     "corpus": ("pieces", "notes", "hours", "rejected", "manifest_sha256", "sources"),
-    "licence": (),
+    "licence": None,
     "lineage": ("recipe", "seed", "code_version", "library_versions", "split_sha256"),
     "cost": ("seconds", "attempts", "device"),
-    "samples": (),
+    "samples": None,
 }
+"""Fields, and the keys of those that are sections."""
 _SOURCE = ("licence", "attribution", "url")
 _FILE = ("role", "precision", "weights_sha256", "data")
 
@@ -61,9 +62,9 @@ def missing(entry: Mapping[str, Any]) -> list[str]:
         value = entry.get(name)
         if value is None or (value in ("", [], {}) and name not in _MAY_BE_EMPTY):
             problems.append(f"{name} is missing")
-        elif keys and not isinstance(value, Mapping):
+        elif keys is not None and not isinstance(value, Mapping):
             problems.append(f"{name} is no section")
-        else:
+        elif keys is not None:
             problems += [f"{name}.{key} is missing" for key in keys if _lacks(value, key, f"{name}.{key}")]
     if problems:
         return problems

@@ -137,10 +137,8 @@ def decide(storage: Storage, style: str, status: str, why: str, epoch: int | Non
 def _published(storage: Storage, entry: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
     """Write an entry's files and return it as the catalog holds it; equal bytes keep their version."""
     hashes = [hashlib.sha256(file["data"]).hexdigest() for file in entry["files"]]
-    if before is None:
-        number = 1
-    else:
-        number = before["version"] + ([file["sha256"] for file in before["files"]] != hashes)
+    same = before is not None and [file["sha256"] for file in before["files"]] == hashes
+    number = 1 if before is None else before["version"] + (0 if same else 1)
     files = []
     for file, digest in zip(entry["files"], hashes, strict=True):
         key = layout.model_object(digest, model_name(entry["style"], number))

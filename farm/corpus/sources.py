@@ -23,6 +23,7 @@ from farm.errors import ReadError, SourceError
 MAX_FILE_BYTES = 64 << 20
 MAX_MEMBERS = 1_000_000
 MUSIC_SUFFIXES = frozenset(".mid .midi .smf .kar .rmi .mxl .musicxml .xml .krn .kern .abc .mei".split()) | {""}
+_NEVER_MUSIC = ("README", "LICENSE", "LICENCE", "COPYING", "MAKEFILE")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,9 @@ def _music21_folder(source: Source) -> Path:
     corpus = Path(found.submodule_search_locations[0], "corpus")
     folder = (corpus / str(source.music21)).resolve()
     if not folder.is_dir() or not folder.is_relative_to(corpus.resolve()):
-        known = ", ".join(sorted(entry.name for entry in corpus.iterdir() if entry.is_dir() and entry.name[0] not in "_."))
+        known = ", ".join(
+            sorted(entry.name for entry in corpus.iterdir() if entry.is_dir() and entry.name[0] not in "_.")
+        )
         raise SourceError(f"{source.name}: music21's corpus has no such folder; it has {known}")
     return folder
 
@@ -147,7 +150,9 @@ def _list_folder(source: Source, root: Path) -> list[InputFile]:
     if not root.exists():
         raise SourceError(f"{source.name}: {root} does not exist; correct the path, it starts at corpora.yaml's folder")
     if not root.is_dir():
-        raise SourceError(f"{source.name}: {root} is no folder; name its folder, or use 'archive:' for a zip or tar file")
+        raise SourceError(
+            f"{source.name}: {root} is no folder; name its folder, or use 'archive:' for a zip or tar file"
+        )
     files = []
     for path in _walk(source, root):
         relative = path.relative_to(root).as_posix()
@@ -169,7 +174,9 @@ def _walk(source: Source, root: Path) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
 
     def refuse(error: OSError) -> None:
-        raise SourceError(f"{source.name}: {error.filename}: {error.strerror}; make the folder readable or move it away")
+        raise SourceError(
+            f"{source.name}: {error.filename}: {error.strerror}; make the folder readable or move it away"
+        )
 
     for folder, folders, names in os.walk(root, followlinks=True, onerror=refuse):
         status = os.stat(folder)
@@ -191,7 +198,9 @@ def _list_archive(source: Source, path: Path) -> list[InputFile]:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         if digest != source.sha256.lower():
-            raise SourceError(f"{source.name}: its sha256 is {digest}, not the one given; download it again or correct it")
+            raise SourceError(
+                f"{source.name}: its sha256 is {digest}, not the one given; download it again or correct it"
+            )
     files: list[InputFile] = []
     names: set[str] = set()
     for member, size, data in _members(path, None):
@@ -251,10 +260,19 @@ def _matches(path: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path.rpartition("/")[2], pattern)
 
 
+def is_music_name(name: str) -> bool:
+    """Tell whether a file's name leaves room for music; what it really is, the reader finds out.
+
+    >>> is_music_name("Waltz.MID"), is_music_name("cover.jpg"), is_music_name("README"), is_music_name("op38")
+    (True, False, False, True)
+    """
+    path = PurePosixPath(name)
+    return path.suffix.lower() in MUSIC_SUFFIXES and path.stem.upper() not in _NEVER_MUSIC
+
+
 def _not_music(path: str, size: int) -> str:
-    """Return why a file is not even opened, or nothing; what it really is, the reader finds out."""
-    name = PurePosixPath(path)
-    if name.suffix.lower() not in MUSIC_SUFFIXES or name.stem.upper() in ("README", "LICENSE", "LICENCE", "MAKEFILE"):
+    """Return why a file is not even opened, or nothing."""
+    if not is_music_name(path):
         return "not-music"
     return "too-big" if size > MAX_FILE_BYTES else ""
 

@@ -87,21 +87,27 @@ def read_notes(storage: Storage, style: str) -> dict[str, np.ndarray]:
     Order of the pieces is that of the parts; order of the notes is onset, pitch.
     """
     pieces: dict[str, np.ndarray] = {}
-    names = NOTE.names or ()
-    columns = ["piece_id", "is_drum", *names]
+    columns = ["piece_id", "is_drum", *(NOTE.names or ())]
     for key in storage.list(layout.notes_folder(style), ".parquet"):
-        table = pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns)
-        table = table.filter(pc.invert(table["is_drum"])).combine_chunks()
-        ids = table["piece_id"].dictionary_encode().combine_chunks()
-        codes = ids.indices.to_numpy()
-        rows = np.zeros(len(table), NOTE)
-        for name in names:
-            rows[name] = table[name].to_numpy()
-        bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
-        for start, end in pairwise(bounds):
-            if start < end:
-                pieces[ids.dictionary[codes[start]].as_py()] = rows[start:end]
+        pieces |= note_arrays(pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns))
     return pieces
+
+
+def note_arrays(table: pa.Table) -> dict[str, np.ndarray]:
+    """Return the note array (dtype `encoding.NOTE`) of every piece in a table of notes, by piece_id, drums left out.
+
+    The rows of a piece must stand together; a piece of drums only is left out.
+    """
+    table = table.filter(pc.invert(table["is_drum"])).combine_chunks()
+    if len(table) == 0:
+        return {}
+    ids = table["piece_id"].dictionary_encode().combine_chunks()
+    codes = ids.indices.to_numpy()
+    rows = np.zeros(len(table), NOTE)
+    for name in NOTE.names or ():
+        rows[name] = table[name].to_numpy()
+    bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
+    return {ids.dictionary[codes[start]].as_py(): rows[start:end] for start, end in pairwise(bounds)}
 
 
 def to_bytes(table: pa.Table) -> bytes:

@@ -103,6 +103,11 @@ def _compose(
 def as_rows(notes: np.ndarray) -> list[list[float]]:
     """Return a note array as JSON: [onset_beat, duration_beat, pitch, velocity] per note."""
     return [
-        [round(float(note["onset_beat"]), 4), round(float(note["duration_beat"]), 4), int(note["pitch"]), int(note["velocity"])]
+        [
+            round(float(note["onset_beat"]), 4),
+            round(float(note["duration_beat"]), 4),
+            int(note["pitch"]),
+            int(note["velocity"]),
+        ]
         for note in notes
     ]

@@ -59,6 +59,16 @@ class Work:
         """Return the name of the run folder: what the training depends on, so the same training is the same run."""
         return digest(_train_inputs(self, notes_digest))[:12]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs; the folder and the threads are not part of it."""
+        models = {"settings": self.settings.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json")}
+        return {"style": self.style, "seed": self.seed, **models}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], root: str) -> "Work":
+        settings, recipe = Style.model_validate(data["settings"]), Recipe.model_validate(data["recipe"])
+        return cls(data["style"], settings, recipe, data["seed"], root)
+
 
 def plan_style(work: Work, files_digest: str, receipts: Mapping[str, Mapping[str, Any]]) -> list[Job]:
     """Return the jobs of one style in order, fresh ones included.

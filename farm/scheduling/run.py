@@ -128,7 +128,8 @@ def run_farm(
             finally:
                 executor.close()
         if until == "publish":
-            finish(storage, {state.style: (state.stage_failed, state.error) for state in states if state.error})
+            ended = {state.style: f"{state.stage_failed}: {state.error}" if state.error else "" for state in states}
+            finish(storage, ended)
         return states
 
 

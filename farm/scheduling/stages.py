@@ -90,7 +90,9 @@ CALLS: dict[str, Callable[[Work, Any], dict[str, Any]]] = {
 }
 
 
-def expected_stage_seconds(stage: str, files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe) -> float:
+def expected_stage_seconds(
+    stage: str, files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe
+) -> float:
     """Return about how long a stage takes on one core: as last time, else by size."""
     if stage in receipts:
         return float(receipts[stage]["seconds"])

@@ -1,0 +1,197 @@
+"""The pack: a folder with the approved models, their licences and how to use them, for the author of an app.
+
+Conventions
+-----------
+Equal catalogs and arguments give equal bytes: a pack holds no dates and no paths of the machine. The budget
+counts every file of the pack. A pack is built beside its place and moved there when it is whole.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from farm.catalog import pack_texts
+from farm.catalog.budget import Option, choose
+from farm.catalog.precision import PRECISIONS
+from farm.catalog.publish import SHIPPED, current
+from farm.catalog.shippable import LeftOut, options_of, shippable
+from farm.catalog.verify import CATALOG, SUMS, listed_files
+from farm.errors import FarmError, IntegrityError
+from farm.storage import Storage
+
+FORMATS = ("model",)
+
+_ARTIFACTS_ONLY = ("decisions", "samples", "run", "priority", "max_bytes")
+"""What an entry says about files that stay in the artifacts folder, or about the farm's own planning."""
+
+
+def ship(
+    storage: Storage,
+    out: Path,
+    *,
+    styles: Sequence[str] | None = None,
+    budget_bytes: int | None = None,
+    precision: str = "float32",
+    formats: Sequence[str] = FORMATS,
+) -> dict[str, Any]:
+    """Write a pack of the approved models to the folder `out` and return what is in it and what is not.
+
+    Parameters
+    ----------
+    out
+        A folder that does not exist, is empty, or is a pack; that pack is replaced.
+    styles
+        The styles to ship; all when None.
+    budget_bytes
+        The most that the whole folder may hold; no limit when None.
+    precision
+        The best precision to ship; a budget or a style's `max_bytes` may lower it.
+
+    Returns
+    -------
+    `out`, `bytes` (all files), `models` (style, version, precision, file, bytes, sha256) and `left_out` (style, why).
+
+    Raises
+    ------
+    FarmError
+        When nothing can ship (with every reason), for an unknown style, precision or format, or when `out` is not
+        free to be replaced.
+    IntegrityError
+        When a published file is not as it was published.
+    """
+    _check(precision, formats)
+    _check_place(out)
+    catalog = current(storage)
+    if catalog is None:
+        raise FarmError(f"{storage.root}: nothing is published yet; run 'farm run corpora.yaml' first")
+    ready, left_out = shippable(catalog, styles)
+    options, too_large = options_of(ready, precision)
+    left_out += too_large
+    files = _fitting(ready, options, left_out, budget_bytes, storage)
+    _replace(out, files)
+    pack = json.loads(files[CATALOG])
+    models = [
+        {"style": model["style"], "version": model["version"], "file": file["path"]}
+        | {key: file[key] for key in ("precision", "bytes", "sha256")}
+        for model in pack["models"]
+        for file in model["files"]
+    ]
+    total = sum(len(data) for data in files.values())
+    return {"out": str(out), "bytes": total, "models": models, "left_out": pack["left_out"]}
+
+
+def _fitting(
+    ready: Mapping[str, dict[str, Any]],
+    options: Sequence[Option],
+    left_out: Sequence[LeftOut],
+    budget_bytes: int | None,
+    storage: Storage,
+) -> dict[str, bytes]:
+    """Return the files of the pack whose sizes together stay within the budget, by name.
+
+    The texts are part of it: their size is taken off the budget until models and texts fit together.
+    """
+    texts_bytes = 0
+    while True:
+        chosen = choose(options, None if budget_bytes is None else budget_bytes - texts_bytes)
+        dropped = [
+            LeftOut(option.style, f"no room within {budget_bytes} bytes; its smallest file has {option.sizes[-1][1]}")
+            for option in options
+            if option.style not in chosen
+        ]
+        reasons = sorted([*left_out, *dropped], key=lambda item: item.style)
+        if not chosen:
+            told = "\n".join(f"  {item.style}: {item.why}" for item in reasons) or "  the catalog has no model"
+            raise FarmError(f"nothing can be shipped:\n{told}")
+        files = _files(ready, chosen, reasons, storage)
+        total = sum(len(data) for data in files.values())
+        if budget_bytes is None or total <= budget_bytes:
+            return files
+        texts_bytes = max(
+            total - sum(len(data) for name, data in files.items() if name in _model_names(files)), texts_bytes + 1
+        )
+
+
+def _model_names(files: Mapping[str, bytes]) -> set[str]:
+    pack = json.loads(files[CATALOG])
+    return {file["path"] for model in pack["models"] for file in model["files"]}
+
+
+def _files(
+    ready: Mapping[str, dict[str, Any]], chosen: Mapping[str, str], left_out: Sequence[LeftOut], storage: Storage
+) -> dict[str, bytes]:
+    """Return every file of a pack by its name, SHA256SUMS last."""
+    files: dict[str, bytes] = {}
+    models = []
+    for style in sorted(chosen):
+        entry = ready[style]
+        file = next(file for file in entry["files"] if file["precision"] == chosen[style] and file["role"] == "model")
+        data = storage.read_bytes(file["path"])
+        if hashlib.sha256(data).hexdigest() != file["sha256"]:
+            raise IntegrityError(f"{storage.path(file['path'])}: is not the file that was published; run 'farm verify'")
+        name = file["path"].rsplit("/", 1)[-1]
+        files[name] = data
+        told = {key: value for key, value in entry.items() if key not in _ARTIFACTS_ONLY}
+        models.append({**told, "status": SHIPPED, "files": [{**file, "path": name}]})
+    out_of_it = [{"style": item.style, "why": item.why} for item in left_out]
+    catalog = {"schema": 1, "pack": 1, "models": models, "left_out": out_of_it}
+    text = json.dumps(catalog, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    files[CATALOG] = text.encode()
+    files["README.md"] = pack_texts.readme(models).encode()
+    files["LICENCES.md"] = pack_texts.licences(models).encode()
+    for model in models:
+        files[f"cards/{model['style']}.md"] = pack_texts.card(model).encode()
+    sums = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
+    files[SUMS] = "".join(sums).encode()
+    return files
+
+
+def _check(precision: str, formats: Sequence[str]) -> None:
+    if precision not in PRECISIONS:
+        raise FarmError(f"precision {precision!r} is unknown; give one of {', '.join(PRECISIONS)}")
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise FarmError(f"format {', '.join(unknown) or 'none'} cannot be shipped; there is {', '.join(FORMATS)}")
+
+
+def _check_place(out: Path) -> None:
+    """Raise FarmError unless replacing `out` destroys nothing but an old pack."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise FarmError(f"{out}: is no folder; give the name of a new one")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / SUMS).is_file() or not (out / CATALOG).is_file():
+        raise FarmError(f"{out}: is not empty and no pack; give the name of a new folder")
+    own = {*listed_files(out), SUMS}
+    foreign = sorted(str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir())
+    foreign = [name for name in foreign if name not in own]
+    if foreign:
+        raise FarmError(
+            f"{out}: holds {', '.join(foreign[:5])}, no part of the pack; move it away or give a new folder"
+        )
+
+
+def _replace(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write the pack beside its place, then move it there; the old one goes when the new one stands."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name[:80]}.", suffix=".tmp", dir=out.parent))
+    try:
+        place = Storage(fresh)
+        for name, data in files.items():
+            place.write_bytes(name, data)
+        fresh.chmod(0o755)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name[:80]}.", suffix=".old", dir=out.parent))
+            out.rename(old / out.name)
+            fresh.rename(out)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(out)
+    except OSError as error:
+        raise FarmError(f"{out}: {error.strerror or error}; free space or give another folder") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""The texts of a pack, in Markdown: how to use it, whose music it learnt from, and a card for every model.
+
+Conventions
+-----------
+Each function takes the models as a pack's catalog.json holds them. Names and licences come from outside: they are
+put on one line and cannot become markup.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_EXAMPLE = """\
+```python
+from pathlib import Path
+
+from farm.catalog.model_file import open_model
+from farm.composing.player import Player
+from farm.composing.render import Sheet, render
+from farm.composing.sampling import compose
+from farm.music.encoding import decode
+
+model = open_model(Path("{file}"), sha256="{sha256}")
+player = Player(model.architecture, model.encoding, model.weights)
+piece = compose(player, model.encoding, notes=200, seed=1)[0]
+notes = decode(piece.events, model.encoding)  # onset_beat, duration_beat, pitch, velocity
+print(f"{{len(notes)}} notes, {{notes['onset_beat'].max():.0f}} beats")
+Path("piece.mid").write_bytes(render(notes, "piece.mid", Sheet(tempo_bpm=90)))
+```
+"""
+
+
+def readme(models: Sequence[Mapping[str, Any]]) -> str:
+    """Return README.md: what is here, how to check it, how to compose."""
+    first = models[0]["files"][0]
+    rows = []
+    for model in models:
+        file = model["files"][0]
+        cells = (_text(model["title"]), f"`{file['path']}`", file["precision"], f"{file['bytes']:,}")
+        rows.append(f"| {' | '.join(cells)} | {_text(model['licence'])} |")
+    return "\n".join(
+        [
+            "# Models that compose",
+            "",
+            "One file per style; it holds the network, its vocabulary and its card, and needs nothing else to compose.",
+            "What each model is worth stands in `cards/`, whose music it learnt from in `LICENCES.md`, all of it for",
+            "programs in `catalog.json`.",
+            "",
+            "| style | file | precision | bytes | licence |",
+            "|---|---|---|---:|---|",
+            *rows,
+            "",
+            "## Check",
+            "",
+            "`sha256sum -c SHA256SUMS`, or `farm verify` with the name of this folder, which also opens every model.",
+            "",
+            "## Compose",
+            "",
+            f"In a shell: `farm compose {first['path']} -o piece.mid --notes 200 --seed 1`.",
+            "In a program, with numpy as the only library (symusic writes the MIDI file):",
+            "",
+            _EXAMPLE.format(file=first["path"], sha256=first["sha256"]),
+            "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe.",
+            "",
+        ]
+    )
+
+
+def licences(models: Sequence[Mapping[str, Any]]) -> str:
+    """Return LICENCES.md: licence and attribution of every source of every model."""
+    lines = ["# Licences and attributions", "", "The models learnt from the music named here.", ""]
+    for model in models:
+        lines += [f"## {_text(model['title'])}", "", f"Licence of the model: {_text(model['licence'])}", ""]
+        for source in model["corpus"]["sources"]:
+            parts = [_text(source.get(key, "")) for key in ("attribution", "licence", "url")]
+            lines.append("- " + ", ".join(part for part in parts if part))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def card(model: Mapping[str, Any]) -> str:
+    """Return a model's card: verdict, quality against people and the n-gram, corpus and lineage."""
+    quality, corpus, lineage, verdict = (model[name] for name in ("quality", "corpus", "lineage", "verdict"))
+    file = model["files"][0]
+    loss = model["precision_loss"].get(file["precision"]) or {}
+    copy = quality["longest_copy"] or {}
+    facts = [
+        ("file", f"`{file['path']}`, {file['precision']}, {file['bytes']:,} bytes"),
+        ("network", f"{model['network']['kind']}, {model['network']['weights']:,} weights"),
+        ("bits per note, held-out music", _number(quality["val_bits_per_note"])),
+        ("bits per note, n-gram", _number(quality["ngram_bits_per_note"])),
+        ("bits per note lost by the precision", _number(loss.get("delta"))),
+        ("repetition, and people's", f"{_number(quality['repetition'])}, {_number(quality['repetition_human'])}"),
+        ("copied, and people's", f"{_number(quality['copied'])}, {_number(quality['copied_human'])}"),
+        ("longest copy", f"{copy['notes']} notes of {copy['piece']}" if copy.get("notes") else "none"),
+        ("corpus", f"{corpus['pieces']:,} pieces, {corpus['notes']:,} notes, {_number(corpus['hours'])} hours"),
+        ("licence", model["licence"]),
+        ("recipe, seed", f"{_name(lineage['recipe'])}, {lineage['seed']}"),
+        ("code version", lineage["code_version"]),
+    ]
+    table = [f"| {name} | {_text(value)} |" for name, value in facts]
+    head = [f"# {_text(model['title'])}, version {model['version']}", "", _text(verdict["reason"]), ""]
+    return "\n".join([*head, "| | |", "|---|---|", *table, ""])
+
+
+def _name(recipe: Any) -> Any:
+    return recipe.get("name", "") if isinstance(recipe, Mapping) else recipe
+
+
+def _number(value: Any) -> str:
+    """Return a measure as a person reads it; a reference may be a mean with its bounds, or missing."""
+    if isinstance(value, Mapping):
+        value = value.get("mean")
+    return "not measured" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _text(value: Any) -> str:
+    """Return text on one line in which nothing is markup; backquotes stay, they are this module's own."""
+    line = "".join(character if character.isprintable() else " " for character in str(value))
+    return re.sub(r"([\\|<>\[\]*_#])", r"\\\1", " ".join(line.split()))

@@ -1,0 +1,174 @@
+"""Checks a model file, a catalog or a pack: every hash, and every file that is missing, extra or swapped.
+
+Conventions
+-----------
+A problem is one sentence that begins with the file's name. No problem means that every hash holds. What is
+checked may come from anywhere: names that lead out of the folder and links are problems, and are not followed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from farm import layout
+from farm.catalog.model_file import ENDING, open_model
+from farm.errors import FarmError
+
+CATALOG = "catalog.json"
+SUMS = "SHA256SUMS"
+
+_SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+_CURRENT_LINE = re.compile(r"catalog-([1-9]\d{0,8})\.json ([0-9a-f]{64})")
+
+
+def verify(path: Path) -> list[str]:
+    """Return what is wrong with a model file, an artifacts or catalog folder, or a pack; empty when all is well."""
+    if path.is_file():
+        return _model_problems(path, path.name, None)
+    if (path / SUMS).exists() or (path / CATALOG).exists():
+        return _pack_problems(path)
+    for root in (path, path.parent):
+        if (root / layout.CATALOG).is_dir() and (root == path or path.name == layout.CATALOG):
+            return _catalog_problems(root)
+    what = "is neither a model file, a catalog nor a pack" if path.exists() else "is missing"
+    return [f"{path}: {what}; give a *{ENDING} file, an artifacts folder or what 'farm ship' wrote"]
+
+
+def listed_files(pack: Path) -> dict[str, str]:
+    """Return the hashes that a pack's SHA256SUMS names, by file; lines that name no file inside are left out."""
+    lines = _read(pack / SUMS).decode("utf-8", "replace").splitlines()
+    matches = (_SUM_LINE.fullmatch(line) for line in lines)
+    return {match[2]: match[1] for match in matches if match and _is_inside(match[2])}
+
+
+def _pack_problems(pack: Path) -> list[str]:
+    if not (pack / SUMS).is_file():
+        return [f"{SUMS}: is missing; get the pack again"]
+    sums = listed_files(pack)
+    n_lines = len(_read(pack / SUMS).splitlines())
+    problems = [f"{SUMS}: has {n_lines} lines, {len(sums)} name a file of the pack"] if n_lines != len(sums) else []
+    owners: dict[str, str] = {digest: name for name, digest in sums.items()}
+    for name, digest in sorted(sums.items()):
+        problems += _file_problems(pack / name, name, digest, owners)
+    found = {
+        str(PurePosixPath(file.relative_to(pack))) for file in pack.rglob("*") if not file.is_dir() or file.is_symlink()
+    }
+    problems += [f"{name}: is extra, {SUMS} does not name it" for name in sorted(found - sums.keys() - {SUMS})]
+    if CATALOG not in sums:
+        return [*problems, f"{CATALOG}: {SUMS} does not name it"]
+    if any(problem.startswith(f"{CATALOG}:") for problem in problems):
+        return problems
+    named = _named_files(_parsed(pack / CATALOG, problems), problems, CATALOG)
+    for name, (digest, style) in named.items():
+        if sums.get(name) != digest:
+            problems.append(f"{name}: {CATALOG} and {SUMS} give it different hashes")
+        elif not any(problem.startswith(f"{name}:") for problem in problems):
+            problems += _model_problems(pack / name, name, digest, style)
+    models = {name for name in sums if name.endswith(ENDING)}
+    return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]
+
+
+def _catalog_problems(root: Path) -> list[str]:
+    """Follow the chain of catalogs from CURRENT to the first, and check every file that any of them names."""
+    problems: list[str] = []
+    if not (root / layout.CURRENT).is_file():
+        return [f"{layout.CURRENT}: is missing; nothing is published here, or it was lost"]
+    match = _CURRENT_LINE.fullmatch(_read(root / layout.CURRENT).decode("utf-8", "replace").strip())
+    if match is None:
+        return [f"{layout.CURRENT}: names no catalog with its hash"]
+    number, digest = int(match[1]), match[2]
+    named: dict[str, tuple[str, str]] = {}
+    while True:
+        key = layout.catalog_numbered(number)
+        broken = _file_problems(root / key, key, digest, {})
+        if broken:
+            problems += [*broken, *([f"{key}: the catalogs before it cannot be checked"] if number > 1 else [])]
+            break
+        catalog = _parsed(root / key, problems)
+        named = {**_named_files(catalog, problems, key), **named}
+        previous = catalog.get("previous_sha256")
+        if catalog.get("number") != number or (previous is None) != (number == 1):
+            problems.append(f"{key}: does not follow the catalog before it")
+            break
+        if previous is None:
+            break
+        number, digest = number - 1, str(previous)
+    owners = {digest: name for name, (digest, _) in named.items()}
+    for name, (digest, style) in sorted(named.items()):
+        broken = _file_problems(root / name, name, digest, owners)
+        problems += broken or _model_problems(root / name, name, digest, style)
+    for file in sorted((root / layout.OBJECTS).rglob("*")):
+        name = str(PurePosixPath(file.relative_to(root)))
+        if name in named or file.is_dir() or file.name.startswith("."):
+            continue
+        # A run that was killed before its catalog leaves whole files under their hash; those harm nobody.
+        if file.is_symlink() or not hashlib.sha256(_read(file)).hexdigest().startswith(file.parent.name):
+            problems.append(f"{name}: is extra, no catalog names it")
+    return problems
+
+
+def _file_problems(file: Path, name: str, digest: str, owners: Mapping[str, str]) -> list[str]:
+    """Return why a file does not have its hash; `owners` tells whose bytes it has instead."""
+    if file.is_symlink():
+        return [f"{name}: is a link, expected a file"]
+    if not file.is_file():
+        return [f"{name}: is missing"]
+    found = hashlib.sha256(_read(file)).hexdigest()
+    if found == digest:
+        return []
+    if found in owners:
+        return [f"{name}: has the bytes of {owners[found]}"]
+    return [f"{name}: its sha256 is {found}, published was {digest}"]
+
+
+def _model_problems(file: Path, name: str, digest: str | None, style: str | None = None) -> list[str]:
+    try:
+        model = open_model(file, digest, name=name)
+    except FarmError as error:
+        return [str(error)]
+    told = model.card.get("style", style)
+    return [f"{name}: its card says {told}, the catalog {style}"] if style is not None and told != style else []
+
+
+def _named_files(catalog: Mapping[str, Any], problems: list[str], where: str) -> dict[str, tuple[str, str]]:
+    """Return (hash, style) of every model file a catalog names, by path; what cannot be one becomes a problem."""
+    named = {}
+    for model in [*_records(catalog.get("models")), *_records(catalog.get("earlier"))]:
+        for file in _records(model.get("files")):
+            path, digest = str(file.get("path")), str(file.get("sha256"))
+            if _is_inside(path):
+                named[path] = (digest, str(model.get("style")))
+            else:
+                problems.append(f"{where}: names {path[:100]!r}, which is no file inside")
+    return named
+
+
+def _parsed(file: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(_read(file))
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return value
+    problems.append(f"{file.name}: is no JSON object")
+    return {}
+
+
+def _records(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a name with forward slashes stays inside the folder it is read in."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and ":" not in name and not {"", ".", ".."} & set(parts)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FarmError(f"{file}: {error.strerror or error}; check its permissions") from error
