@@ -65,6 +65,11 @@ def snapshot(style: str, run: str, epoch: int) -> str:
     return f"{RUNS}/{style}/{run}/snapshots/epoch-{epoch:05d}.safetensors"
 
 
+def resume_state(style: str, run: str) -> str:
+    """Return what training goes on from after a kill: weights and optimizer of the last epoch kept."""
+    return f"{RUNS}/{style}/{run}/resume.safetensors"
+
+
 def samples(style: str, run: str) -> str:
     return f"{RUNS}/{style}/{run}/samples"
 

@@ -17,12 +17,17 @@ class Option:
     Attributes
     ----------
     sizes
-        (precision, bytes), from the most precise to the smallest; at least one.
+        (precision, bytes), from the most precise to the smallest, each smaller than the one before; at least one.
     """
 
     style: str
     priority: int
     sizes: tuple[tuple[str, int], ...]
+
+
+def ranked(options: Sequence[Option]) -> list[Option]:
+    """Return the options, the most important first."""
+    return sorted(options, key=lambda option: (-option.priority, option.style))
 
 
 def choose(options: Sequence[Option], budget_bytes: int | None) -> dict[str, str]:
@@ -39,17 +44,17 @@ def choose(options: Sequence[Option], budget_bytes: int | None) -> dict[str, str
     >>> choose([Option("bach", 1, sizes), Option("chopin", 0, sizes)], 15)
     {'bach': 'int8'}
     """
-    ranked = sorted(options, key=lambda option: (-option.priority, option.style))
+    taken = ranked(options)
     if budget_bytes is None:
-        return {option.style: option.sizes[0][0] for option in ranked}
-    while ranked and sum(option.sizes[-1][1] for option in ranked) > budget_bytes:
-        ranked.pop()
-    at = {option.style: len(option.sizes) - 1 for option in ranked}
-    room = budget_bytes - sum(option.sizes[-1][1] for option in ranked)
-    for _ in range(max((len(option.sizes) for option in ranked), default=0)):
-        for option in ranked:
+        return {option.style: option.sizes[0][0] for option in taken}
+    while taken and sum(option.sizes[-1][1] for option in taken) > budget_bytes:
+        taken.pop()
+    at = {option.style: len(option.sizes) - 1 for option in taken}
+    room = budget_bytes - sum(option.sizes[-1][1] for option in taken)
+    for _ in range(max((len(option.sizes) for option in taken), default=0)):
+        for option in taken:
             step = at[option.style]
             if step > 0 and (cost := option.sizes[step - 1][1] - option.sizes[step][1]) <= room:
                 at[option.style] = step - 1
                 room -= cost
-    return {option.style: option.sizes[at[option.style]][0] for option in ranked}
+    return {option.style: option.sizes[at[option.style]][0] for option in taken}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.catalog import pack_texts
-from farm.catalog.budget import Option, choose
+from farm.catalog.budget import Option, choose, ranked
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
@@ -93,32 +93,32 @@ def _fitting(
 ) -> dict[str, bytes]:
     """Return the files of the pack whose sizes together stay within the budget, by name.
 
-    The texts are part of it: their size is taken off the budget until models and texts fit together.
+    The texts count too, and what they say depends on the choice: with ever fewer styles, and within each number
+    with ever less room for the models, the first choice whose pack fits is taken.
     """
-    texts_bytes = 0
-    while True:
-        chosen = choose(options, None if budget_bytes is None else budget_bytes - texts_bytes)
+    order = ranked(options)
+    for count in range(len(order), 0, -1):
         dropped = [
             LeftOut(option.style, f"no room within {budget_bytes} bytes; its smallest file has {option.sizes[-1][1]}")
-            for option in options
-            if option.style not in chosen
+            for option in order[count:]
         ]
-        reasons = sorted([*left_out, *dropped], key=lambda item: item.style)
-        if not chosen:
-            told = "\n".join(f"  {item.style}: {item.why}" for item in reasons) or "  the catalog has no model"
-            raise FarmError(f"nothing can be shipped:\n{told}")
-        files = _files(ready, chosen, reasons, storage)
-        total = sum(len(data) for data in files.values())
-        if budget_bytes is None or total <= budget_bytes:
-            return files
-        texts_bytes = max(
-            total - sum(len(data) for name, data in files.items() if name in _model_names(files)), texts_bytes + 1
-        )
+        texts_bytes = 0
+        while True:
+            chosen = choose(order[:count], None if budget_bytes is None else budget_bytes - texts_bytes)
+            if len(chosen) < count:
+                break
+            files = _files(ready, chosen, _sorted([*left_out, *dropped]), storage)
+            over = 0 if budget_bytes is None else sum(len(data) for data in files.values()) - budget_bytes
+            if over <= 0:
+                return files
+            texts_bytes += over
+    reasons = [f"{option.style}: no room within {budget_bytes} bytes" for option in order]
+    reasons += [f"{item.style}: {item.why}" for item in _sorted(left_out)]
+    raise FarmError("\n  ".join(["nothing can be shipped:", *(reasons or ["the catalog has no model"])]))
 
 
-def _model_names(files: Mapping[str, bytes]) -> set[str]:
-    pack = json.loads(files[CATALOG])
-    return {file["path"] for model in pack["models"] for file in model["files"]}
+def _sorted(left_out: Sequence[LeftOut]) -> list[LeftOut]:
+    return sorted(left_out, key=lambda item: item.style)
 
 
 def _files(

@@ -15,7 +15,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -56,7 +56,12 @@ def current(storage: Storage) -> dict[str, Any] | None:
     return json.loads(data)
 
 
-def publish(storage: Storage, entries: Sequence[Mapping[str, Any]], failures: Sequence[Mapping[str, Any]]) -> int:
+def publish(
+    storage: Storage,
+    entries: Sequence[Mapping[str, Any]],
+    failures: Sequence[Mapping[str, Any]],
+    settled: Sequence[str] = (),
+) -> int:
     """Publish models and failures, and return the number of the catalog that then is in force.
 
     Styles that are in neither list stay as they are. An entry that lacks a field is not published: the catalog
@@ -69,6 +74,8 @@ def publish(storage: Storage, entries: Sequence[Mapping[str, Any]], failures: Se
         As `farm.catalog.entry` says, at most one per style.
     failures
         What stopped the other styles: style, stage, message.
+    settled
+        Styles that went well without a new entry: their earlier failures go.
     """
     before = current(storage)
     models = {model["style"]: model for model in (before or {}).get("models", [])}
@@ -83,7 +90,7 @@ def publish(storage: Storage, entries: Sequence[Mapping[str, Any]], failures: Se
         if style in models:
             earlier.append(models[style])
         models[style] = _published(storage, entry, models.get(style))
-    told = {str(entry.get("style")) for entry in entries} | {str(failure["style"]) for failure in failures}
+    told = {*settled, *(str(item.get("style")) for item in (*entries, *failures))}
     failed += [failure for failure in (before or {}).get("failures", []) if failure["style"] not in told]
     return _write(storage, before, models.values(), earlier, failed)
 

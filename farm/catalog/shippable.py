@@ -68,9 +68,11 @@ def options_of(ready: Mapping[str, dict[str, Any]], precision: str) -> tuple[lis
     for style, entry in ready.items():
         largest = entry.get("max_bytes")
         sizes = {file["precision"]: file["bytes"] for file in entry["files"] if file["role"] == "model"}
-        fitting = [
-            (name, sizes[name]) for name in wanted if name in sizes and (largest is None or sizes[name] <= largest)
-        ]
+        fitting: list[tuple[str, int]] = []
+        for name in wanted:
+            smaller = name in sizes and (not fitting or sizes[name] < fitting[-1][1])
+            if smaller and (largest is None or sizes[name] <= largest):
+                fitting.append((name, sizes[name]))
         if fitting:
             options.append(Option(style, int(entry.get("priority") or 0), tuple(fitting)))
         else:

@@ -15,6 +15,7 @@ from typing import Any
 
 from farm import layout
 from farm.catalog.model_file import ENDING, open_model
+from farm.composing.player import Player
 from farm.errors import FarmError
 
 CATALOG = "catalog.json"
@@ -52,7 +53,7 @@ def _pack_problems(pack: Path) -> list[str]:
     problems = [f"{SUMS}: has {n_lines} lines, {len(sums)} name a file of the pack"] if n_lines != len(sums) else []
     owners: dict[str, str] = {digest: name for name, digest in sums.items()}
     for name, digest in sorted(sums.items()):
-        problems += _file_problems(pack / name, name, digest, owners)
+        problems += _file_problems(pack / name, name, digest, SUMS, owners)
     found = {
         str(PurePosixPath(file.relative_to(pack))) for file in pack.rglob("*") if not file.is_dir() or file.is_symlink()
     }
@@ -79,11 +80,11 @@ def _catalog_problems(root: Path) -> list[str]:
     match = _CURRENT_LINE.fullmatch(_read(root / layout.CURRENT).decode("utf-8", "replace").strip())
     if match is None:
         return [f"{layout.CURRENT}: names no catalog with its hash"]
-    number, digest = int(match[1]), match[2]
+    number, digest, told_by = int(match[1]), match[2], layout.CURRENT
     named: dict[str, tuple[str, str]] = {}
     while True:
         key = layout.catalog_numbered(number)
-        broken = _file_problems(root / key, key, digest, {})
+        broken = _file_problems(root / key, key, digest, told_by, {})
         if broken:
             problems += [*broken, *([f"{key}: the catalogs before it cannot be checked"] if number > 1 else [])]
             break
@@ -95,10 +96,10 @@ def _catalog_problems(root: Path) -> list[str]:
             break
         if previous is None:
             break
-        number, digest = number - 1, str(previous)
+        number, digest, told_by = number - 1, str(previous), key
     owners = {digest: name for name, (digest, _) in named.items()}
     for name, (digest, style) in sorted(named.items()):
-        broken = _file_problems(root / name, name, digest, owners)
+        broken = _file_problems(root / name, name, digest, "the catalog", owners)
         problems += broken or _model_problems(root / name, name, digest, style)
     for file in sorted((root / layout.OBJECTS).rglob("*")):
         name = str(PurePosixPath(file.relative_to(root)))
@@ -110,8 +111,8 @@ def _catalog_problems(root: Path) -> list[str]:
     return problems
 
 
-def _file_problems(file: Path, name: str, digest: str, owners: Mapping[str, str]) -> list[str]:
-    """Return why a file does not have its hash; `owners` tells whose bytes it has instead."""
+def _file_problems(file: Path, name: str, digest: str, by: str, owners: Mapping[str, str]) -> list[str]:
+    """Return why a file lacks the hash that `by` gives it; `owners` tells whose bytes it may have instead."""
     if file.is_symlink():
         return [f"{name}: is a link, expected a file"]
     if not file.is_file():
@@ -121,14 +122,15 @@ def _file_problems(file: Path, name: str, digest: str, owners: Mapping[str, str]
         return []
     if found in owners:
         return [f"{name}: has the bytes of {owners[found]}"]
-    return [f"{name}: its sha256 is {found}, published was {digest}"]
+    return [f"{name}: its sha256 is {found}, {by} says {digest}"]
 
 
 def _model_problems(file: Path, name: str, digest: str | None, style: str | None = None) -> list[str]:
     try:
         model = open_model(file, digest, name=name)
+        Player(model.architecture, model.encoding, model.weights)  # raises where they do not belong together
     except FarmError as error:
-        return [str(error)]
+        return [str(error) if str(error).startswith(name) else f"{name}: {error}"]
     told = model.card.get("style", style)
     return [f"{name}: its card says {told}, the catalog {style}"] if style is not None and told != style else []
 

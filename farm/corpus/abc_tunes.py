@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from farm.corpus.reading import is_signature
+from farm.corpus.bars import is_signature
 from farm.corpus.scores import Part
 
 _TUNE = re.compile(r"^X:[ \t]*(\S*)", re.MULTILINE)
@@ -71,7 +71,7 @@ class _Voice:
         self.part = Part()
         self.onset = 0.0
         self.has_bar = True
-        self.transpose = common.transpose if common else 0
+        self.transpose: int = common.transpose if common else 0
         if common:
             self.part.signatures = [(0.0, signature) for _, signature in common.part.signatures[-1:]]
             self.part.tempos = [(0.0, bpm) for _, bpm in common.part.tempos[-1:]]

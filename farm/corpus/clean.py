@@ -90,13 +90,12 @@ def judge(style: str, files: Sequence[InputFile], readings: Sequence[dict[str, A
             continue
         for reading in tunes[file.sha256]:
             row = _row(style, file, reading, *_state(reading))
-            if row["state"] == "read":
-                first = standing.setdefault(reading["content"], reading["piece_id"])
-                if first != reading["piece_id"] or reading["piece_id"] in standing:
-                    row |= {"state": "duplicate", "duplicate_of": first, "reason": "same-notes"}
-                    if first == reading["piece_id"]:
-                        row["reason"] = "same-bytes"
-                standing[reading["piece_id"]] = first
+            first = standing.get(reading["content"])
+            if row["state"] == "read" and first is None:
+                standing[reading["content"]] = reading["piece_id"]
+            elif row["state"] == "read":
+                reason = "same-bytes" if first == reading["piece_id"] else "same-notes"
+                row |= {"state": "duplicate", "duplicate_of": first, "reason": reason}
             rows.append(row)
     return rows
 

@@ -12,25 +12,14 @@ MIDI file holds sequences that do not sound together: each is a tune.
 
 import io
 import re
-import xml.etree.ElementTree as ElementTree
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from xml.etree import ElementTree
 
-import numpy as np
-
-from farm.corpus import abc_tunes, scores
-from farm.corpus.reading import (
-    MAX_BEATS,
-    ROW,
-    Reading,
-    bars_by_signature,
-    check_sum,
-    counted,
-    describe,
-    is_signature,
-    predominant_signature,
-)
+from farm.corpus import abc_tunes, midi, scores
+from farm.corpus.reading import Reading, check_length
 from farm.corpus.scan import Scan, rebuild, scan_midi, single_track, unwrap
 from farm.errors import ReadError
 
@@ -87,7 +76,7 @@ def read_file(data: bytes, path: str) -> list[Reading]:
     if kind == "midi":
         return _read_midi(unwrap(data) or b"")
     if kind == "abc":
-        return [_tune(label, kind, lambda text=text: _abc_parts(text)) for label, text in _abc_texts(data)]
+        return [_tune(label, kind, partial(_abc_parts, text)) for label, text in _abc_texts(data)]
     if kind == "kern":
         found = _guarded(kind, lambda: _parse_kern(_text(data)))
     elif kind == "mei":
@@ -97,7 +86,7 @@ def read_file(data: bytes, path: str) -> list[Reading]:
         found = _guarded(kind, lambda: [_parse_musicxml(_unzip(data) if data[:2] == b"PK" else data)])
     labels = [""] if len(found) == 1 else [str(number) for number in range(1, len(found) + 1)]
     walks = zip(labels, found, strict=True)
-    readings = [_tune(label, kind, lambda score=score: scores.walk_score(score)) for label, score in walks]
+    readings = [_tune(label, kind, partial(scores.walk_score, score)) for label, score in walks]
     if not readings:
         raise ReadError("no-notes", f"{path} holds no score")
     return readings
@@ -107,7 +96,7 @@ def _tune(label: str, kind: str, walk: Callable[[], list[scores.Part]]) -> Readi
     """Return one tune; what is wrong with it becomes its `failure`, so that its neighbours are read."""
     try:
         reading = scores.assemble(label, kind, _guarded(kind, walk))
-        _check_length(reading)
+        check_length(reading)
     except ReadError as error:
         return Reading(label, kind, failure=str(error))
     return reading
@@ -201,40 +190,10 @@ def _read_midi(data: bytes) -> list[Reading]:
 
 
 def _midi_tune(label: str, data: bytes, scan: Scan) -> Reading:
-    """Return the notes of a MIDI file, checked against the scanner's count.
-
-    Raises
-    ------
-    ReadError
-        `damaged` or `truncated` when the bytes are, `note-loss` when the reader lost a note without a word.
-    """
     if scan.damage:
         raise ReadError("truncated" if scan.is_truncated else "damaged", scan.damage)
     score, file_format = _parse_midi(data, scan)
-    per_beat = score.ticks_per_quarter
-    if per_beat <= 0:
-        raise ReadError("damaged", "0 ticks per beat")
-    tracks = [_midi_rows(track, number, per_beat) for number, track in enumerate(score.tracks) if len(track.notes)]
-    rows = np.concatenate([np.zeros(0, ROW), *tracks])
-    kept = rows[(rows["duration_beat"] > 0) & (rows["velocity"] > 0) & (rows["onset_beat"] >= 0)]
-    changes = [
-        (mark.time / per_beat, f"{mark.numerator}/{mark.denominator}")
-        for mark in score.time_signatures
-        if is_signature(mark.numerator, mark.denominator)
-    ]
-    reading = Reading(label, file_format, kept, scan.notes)
-    zero = int((rows["duration_beat"] <= 0).sum())
-    reading.drops = counted(
-        {"no-note-off": scan.unended, "zero-length": zero, "out-of-range": len(rows) - len(kept) - zero}
-    )
-    if not check_sum(reading):
-        raise ReadError("note-loss", f"the file holds {scan.notes} notes, the reader returned {len(rows)}")
-    _check_length(reading)
-    kept["bar"], kept["beat_in_bar"] = bars_by_signature(kept["onset_beat"], changes)
-    tempos = [] if scan.is_smpte else [(mark.time / per_beat, mark.qpm) for mark in score.tempos]
-    reading = describe(reading, tempos)
-    reading.time_signature = predominant_signature(changes, reading.duration_beats)
-    return reading
+    return midi.read_score(label, file_format, score, scan)
 
 
 def _parse_midi(data: bytes, scan: Scan) -> tuple[Any, str]:
@@ -254,19 +213,3 @@ def _parse_midi(data: bytes, scan: Scan) -> tuple[Any, str]:
         return Score.from_midi(plain, sanitize_data=True), "midi-smpte" if scan.is_smpte else "midi-repaired"
     except RuntimeError as error:
         raise ReadError("damaged", f"midi: {str(error)[:200]}") from error
-
-
-def _midi_rows(track: Any, number: int, per_beat: int) -> np.ndarray:
-    notes = track.notes.numpy()
-    rows = np.zeros(len(notes["time"]), ROW)
-    rows["track"], rows["program"], rows["is_drum"] = number, track.program, track.is_drum
-    rows["onset_beat"] = notes["time"] / per_beat
-    rows["duration_beat"] = notes["duration"] / per_beat
-    rows["pitch"], rows["velocity"] = notes["pitch"], notes["velocity"]
-    return rows
-
-
-def _check_length(reading: Reading) -> None:
-    end = (reading.notes["onset_beat"] + reading.notes["duration_beat"]).max(initial=0.0)
-    if not end <= MAX_BEATS:
-        raise ReadError("too-long", f"{end:.0f} beats, at most {MAX_BEATS} are read")

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from farm.errors import ReadError
+
 DEFAULT_BPM = 120.0
 MAX_BEATS = 200_000  # more than a day of music; longer is a damaged clock
-TOLERANCE_BEATS = 1e-6
 
 ROW = np.dtype(
     [
@@ -110,55 +111,6 @@ def seconds_at(beats: np.ndarray, tempos: Sequence[tuple[float, float]]) -> np.n
     return elapsed[at] + (beats - starts[at]) * 60 / bpm[at]
 
 
-def bars_by_signature(onsets: np.ndarray, changes: Sequence[tuple[float, str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return bar and beat in bar of each onset, where only time signatures are known, as in MIDI.
-
-    Parameters
-    ----------
-    onsets
-        Beats, any order, shape (n,).
-    changes
-        Beat and time signature of every change; 4/4 before the first. A change in the middle of a bar starts a bar.
-
-    Returns
-    -------
-    int32 and float64 arrays of shape (n,).
-    """
-    kept = _signature_spans(changes)
-    starts = np.array([beat for beat, _ in kept])
-    lengths = np.array([bar_beats(signature) for _, signature in kept])
-    counts = np.ceil(np.diff(starts) / lengths[:-1] - TOLERANCE_BEATS)
-    first_bars = np.concatenate([[0], np.cumsum(counts)])
-    at = np.clip(np.searchsorted(starts, onsets + TOLERANCE_BEATS, side="right") - 1, 0, None)
-    since = onsets - starts[at]
-    within = np.floor(since / lengths[at] + TOLERANCE_BEATS)
-    return (first_bars[at] + within).astype(np.int32), np.maximum(since - within * lengths[at], 0.0)
-
-
-def predominant_signature(changes: Sequence[tuple[float, str]], end_beat: float) -> str:
-    """Return the time signature that holds for most of the beats; the earlier one when two hold as long."""
-    kept = [*_signature_spans(changes), (end_beat, "")]
-    lasting: dict[str, float] = {}
-    for (beat, signature), (until, _) in zip(kept, kept[1:], strict=False):
-        lasting[signature] = lasting.get(signature, 0.0) + max(min(until, end_beat) - beat, 0.0)
-    return max(lasting, key=lasting.__getitem__)
-
-
-def bar_beats(signature: str) -> float:
-    """Return the length of a bar in beats.
-
-    >>> bar_beats("6/8")
-    3.0
-    """
-    count, unit = (int(part) for part in signature.split("/"))
-    return count * 4 / unit
-
-
-def is_signature(count: int, unit: int) -> bool:
-    """Tell whether a time signature can be meant: damaged files hold bars of no beats."""
-    return 0 < count <= 64 and unit in (1, 2, 4, 8, 16, 32, 64)
-
-
 def estimate_key(pitches: np.ndarray, durations: np.ndarray) -> str | None:
     """Return the key whose profile correlates best with the sounding time of each pitch class.
 
@@ -187,9 +139,14 @@ def counted(drops: Mapping[str, int]) -> dict[str, int]:
     return {reason: int(count) for reason, count in sorted(drops.items()) if count}
 
 
-def _signature_spans(changes: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Return the changes by beat, one a beat, with 4/4 at 0 unless another is given there."""
-    spans = {0.0: "4/4"}
-    for beat, signature in sorted(changes, key=lambda change: change[0]):
-        spans[max(float(beat), 0.0)] = signature
-    return list(spans.items())
+def check_length(reading: Reading) -> None:
+    """Check that a tune ends within `MAX_BEATS`.
+
+    Raises
+    ------
+    ReadError
+        `too-long`.
+    """
+    end = (reading.notes["onset_beat"] + reading.notes["duration_beat"]).max(initial=0.0)
+    if not end <= MAX_BEATS:
+        raise ReadError("too-long", f"{end:.0f} beats, at most {MAX_BEATS} are read")

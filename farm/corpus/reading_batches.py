@@ -34,7 +34,7 @@ from farm.storage import Storage
 READER_VERSION = 1
 """To be raised with every change to what a reader returns: it makes every cached reading stale."""
 
-BATCH_SECONDS = 2.0
+BATCH_SECONDS = 1.0
 """What one batch should cost to read, about; cuts leave between half of it and all of it."""
 
 _SECONDS_PER_FILE = 0.001

@@ -1,51 +1,42 @@
-"""A child process with time and memory limits around the readers: a file that hangs, crashes or swells costs itself only.
+"""A reader process with time and memory limits: a file that hangs, crashes or swells costs itself only.
 
 The child stays warm over many files and is started anew after a failure, after `FILES_PER_CHILD` files, and never
 outlives its parent.
 
-Answers are handed over every `FLUSH_SECONDS`, so that small files cost no switch between processes each. What was
-not handed over when a child fails is read again, file by file, so that no file is tried more than twice.
+Small files are answered several at a time, so that they cost no switch between processes each. What was not answered
+when a child fails is read again, file by file, so that no file is tried more than twice.
 
 Conventions
 -----------
-Parent and child talk over two pipes in frames of a 4-byte length and that many bytes. A request frame is JSON with
-the sizes of some files, then their bytes; an answer, one per file and in order, is JSON with the readings' facts,
-then the rows of all notes. Nothing that the child says is executed or unpickled.
+The frames that parent and child exchange are described in `farm.corpus.sandbox_child`.
 """
 
+import contextlib
 import functools
 import json
 import os
 import select
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 import farm
-from farm.corpus.reading import ROW, Reading
+from farm.corpus.reading import Reading
+from farm.corpus.sandbox_child import LENGTH, MEMORY_EXIT, frame, unpack
 from farm.errors import FarmError, ReadError
 
 FILES_PER_CHILD = 2000
 FILES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 1 << 20
-FLUSH_SECONDS = 0.02
 START_SECONDS = 120.0
 PATIENCE = 4.0
 """A file may take this many times its limit by the clock on the wall, because other work shares the cores."""
-
-_LENGTH = struct.Struct(">I")
-_MEMORY_EXIT = 77
-_BUFFER_BYTES = 1 << 20
-_FACTS = tuple(field.name for field in fields(Reading) if field.name != "notes")
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,8 @@ class Sandbox:
             child.wait()
             for pipe in (child.stdin, child.stdout):
                 if pipe is not None:
-                    _close_quietly(pipe)
+                    with contextlib.suppress(OSError):  # what could not be sent any more was for a child that is gone
+                        pipe.close()
 
     def _read_group(self, group: list[tuple[str, bytes]]) -> list[Outcome]:
         """Return the outcomes of a group; when the child fails, the rest goes file by file until the cause is found."""
@@ -122,7 +114,8 @@ class Sandbox:
                 "OPENBLAS_NUM_THREADS": "1",
                 "OMP_NUM_THREADS": "1",
             }
-            command = [sys.executable, "-m", "farm.corpus.sandbox", str(os.getpid()), str(self.limits.memory_bytes)]
+            module = ["-P", "-m", "farm.corpus.sandbox_child"]  # -P: nothing in the current folder is imported
+            command = [sys.executable, *module, str(os.getpid()), str(self.limits.memory_bytes)]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             self._files, self._is_answering = 0, False
             try:
@@ -133,17 +126,9 @@ class Sandbox:
         return self._child
 
     def _receive(self, child: subprocess.Popen[bytes]) -> Outcome:
-        frame = _receive_frame(child, self.limits.seconds, PATIENCE * self.limits.seconds)
-        (size,) = _LENGTH.unpack_from(frame)
-        answer = json.loads(frame[_LENGTH.size : _LENGTH.size + size])
-        if "error" in answer:
-            return Outcome([], ReadError(*answer["error"]))
-        rows = np.frombuffer(frame, ROW, offset=_LENGTH.size + size)
-        readings, start = [], 0
-        for facts, count in answer["readings"]:
-            readings.append(Reading(notes=rows[start : start + count], **dict(zip(_FACTS, facts, strict=True))))
-            start += count
-        return Outcome(readings, None)
+        answer = _receive_frame(child, self.limits.seconds, PATIENCE * self.limits.seconds)
+        readings, error = unpack(answer)
+        return Outcome(readings, ReadError(*error) if error else None)
 
 
 def worker_sandbox() -> Sandbox:
@@ -174,20 +159,10 @@ def _send(child: subprocess.Popen[bytes], group: list[tuple[str, bytes]]) -> Non
     head = json.dumps([(path, len(data)) for path, data in group]).encode()
     try:
         assert child.stdin is not None
-        _write_frame(child.stdin, [head, *(data for _, data in group)])
+        child.stdin.write(frame([head, *(data for _, data in group)]))
+        child.stdin.flush()
     except OSError as error:
         raise _death(child) from error
-
-
-def _write_frame(pipe: BinaryIO, parts: list[bytes]) -> None:
-    """Write a frame whose first part is led by its own length, so that the rest can be told apart."""
-    pipe.write(_frame(parts))
-    pipe.flush()
-
-
-def _frame(parts: list[bytes]) -> bytes:
-    body = [_LENGTH.pack(len(parts[0])), *parts]
-    return b"".join([_LENGTH.pack(sum(map(len, body))), *body])
 
 
 def _receive_frame(child: subprocess.Popen[bytes], cpu_seconds: float, wall_seconds: float) -> bytearray:
@@ -199,7 +174,7 @@ def _receive_frame(child: subprocess.Popen[bytes], cpu_seconds: float, wall_seco
         `timeout` when the child used up its time, `crash` or `memory` when it ended.
     """
     assert child.stdout is not None
-    handle, buffer, wanted = child.stdout.fileno(), bytearray(), _LENGTH.size
+    handle, buffer, wanted = child.stdout.fileno(), bytearray(), LENGTH.size
     started, cpu_started = time.monotonic(), None
     is_head = True
     while True:
@@ -212,7 +187,7 @@ def _receive_frame(child: subprocess.Popen[bytes], cpu_seconds: float, wall_seco
             if len(buffer) == wanted and not is_head:
                 return buffer
             if len(buffer) == wanted:
-                (wanted,), buffer, is_head = _LENGTH.unpack(buffer), bytearray(), False
+                (wanted,), buffer, is_head = LENGTH.unpack(buffer), bytearray(), False
             continue
         waited, used = time.monotonic() - started, _cpu_seconds(child.pid)
         cpu_started = used if cpu_started is None else cpu_started
@@ -233,72 +208,7 @@ def _cpu_seconds(process: int) -> float | None:
 def _death(child: subprocess.Popen[bytes]) -> ReadError:
     """Return why a child ended, from its exit status."""
     status = child.wait()
-    if status == _MEMORY_EXIT:
+    if status == MEMORY_EXIT:
         return ReadError("memory", "the reader ran out of memory")
     name = signal.Signals(-status).name if status < 0 else f"status {status}"
     return ReadError("crash", f"the reader process ended with {name}")
-
-
-def _close_quietly(pipe: Any) -> None:
-    try:
-        pipe.close()
-    except OSError:
-        pass  # what could not be sent any more was for a child that is gone
-
-
-def _serve(parent: int, memory_bytes: int) -> None:
-    """Answer requests until the parent closes the pipe."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
-    _die_with(parent)
-    from farm.corpus.readers import read_file
-
-    silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)  # what a parser prints must not fall between the frames
-    _limit_memory(memory_bytes)
-    _write_frame(answers, [b"ready"])
-    while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
-        body = memoryview(requests.read(_LENGTH.unpack(head)[0]))
-        (size,) = _LENGTH.unpack_from(body)
-        at, flushed = _LENGTH.size + size, time.monotonic()
-        for path, length in json.loads(bytes(body[_LENGTH.size : at])):
-            data = bytes(body[at : at + length])
-            at += length
-            try:
-                answers.write(_frame(_answer(read_file(data, path))))
-            except ReadError as error:
-                answers.write(_frame([json.dumps({"error": [error.reason, error.detail]}).encode()]))
-            except MemoryError:
-                os._exit(_MEMORY_EXIT)  # memory that is gone does not come back to this process
-            if time.monotonic() - flushed > FLUSH_SECONDS:
-                answers.flush()
-                flushed = time.monotonic()
-        answers.flush()
-
-
-def _answer(readings: list[Reading]) -> list[bytes]:
-    facts = [([getattr(reading, name) for name in _FACTS], len(reading.notes)) for reading in readings]
-    return [json.dumps({"readings": facts}).encode(), *(reading.notes.tobytes() for reading in readings)]
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when its parent ends, also while a reader hangs."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _limit_memory(memory_bytes: int) -> None:
-    """Bound the address space to what this process has now and `memory_bytes` more."""
-    if sys.platform == "linux":
-        import resource
-
-        now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (now + memory_bytes, now + memory_bytes))
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]))

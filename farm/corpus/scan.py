@@ -70,7 +70,7 @@ class Scan:
 
 
 def unwrap(data: bytes) -> bytes | None:
-    """Return the MIDI file inside `data`: plain, in a RIFF box, or behind a MacBinary header; None when there is none."""
+    """Return the MIDI file inside `data`: plain, in a RIFF box or behind a MacBinary header; None without one."""
     if data[:4] == b"MThd":
         return data
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
@@ -178,8 +178,8 @@ def count_track(
                 if data[at] == 0x2F:
                     return tick, INTACT
                 at += 1
-            elif byte != 0xF0 and byte != 0xF7:
-                at += 2 if byte == 0xF2 else 1 if byte == 0xF1 or byte == 0xF3 else 0
+            elif byte not in (0xF0, 0xF7):
+                at += 2 if byte == 0xF2 else 1 if byte in (0xF1, 0xF3) else 0
                 continue
             length, more = 0, 0x80
             while more >= 0x80:
@@ -198,10 +198,10 @@ def count_track(
         elif status == 0:
             return tick, NO_STATUS
         kind = status & 0xF0
-        size = 1 if kind == 0xC0 or kind == 0xD0 else 2
+        size = 1 if kind in (0xC0, 0xD0) else 2
         if at + size > end:
             return tick, TRUNCATED
-        if kind == 0x80 or kind == 0x90:
+        if kind in (0x80, 0x90):
             channel = status & 0x0F
             key = channel * 128 + min(data[at], 127)
             if kind == 0x90 and data[at + 1] > 0:

@@ -17,20 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from farm.corpus.reading import (
-    DEFAULT_BPM,
-    ROW,
-    Reading,
-    bar_beats,
-    counted,
-    describe,
-    is_signature,
-    predominant_signature,
-)
+from farm.corpus.bars import TOLERANCE_BEATS, Bars, is_signature, lay_bars, predominant_signature
+from farm.corpus.reading import DEFAULT_BPM, ROW, Reading, counted, describe
 from farm.errors import ReadError
 
 SCORE_VELOCITY = 64
-TOLERANCE_BEATS = 1e-4
 
 
 @dataclass
@@ -73,78 +64,6 @@ class Part:
         if tie in ("start", "continue"):
             self.tied[pitch] = first
         self.end = max(self.end, onset + duration)
-
-
-@dataclass(frozen=True)
-class Bars:
-    """Where each measure lies in the bars of its metre; arrays of shape (n_measures,).
-
-    Attributes
-    ----------
-    upbeat_beats
-        What is missing in the first bar before the first measure: every onset moves on by it.
-    """
-
-    starts: np.ndarray
-    numbers: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
-    upbeat_beats: float
-
-    def place(self, onsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return bar and beat in bar of onsets given in beats from the first measure."""
-        at = np.clip(np.searchsorted(self.starts, onsets + TOLERANCE_BEATS, side="right") - 1, 0, None)
-        since = onsets - self.starts[at] + self.offsets[at]
-        within = np.floor(since / self.lengths[at] + TOLERANCE_BEATS)
-        return (self.numbers[at] + within).astype(np.int32), np.maximum(since - within * self.lengths[at], 0.0)
-
-
-def lay_bars(measures: Sequence[float], end: float, signatures: Sequence[tuple[float, str]]) -> Bars:
-    """Lay measures out as bars.
-
-    A short first measure is an upbeat and is aligned to the end of its bar. A short measure after a full one is the
-    upbeat of a new section when a full one follows it. Two short measures that fit into one bar are one bar that a
-    repeat sign cut. A measure longer than its bar is several bars whose lines were left out.
-
-    Parameters
-    ----------
-    measures
-        Start of every measure in beats, ascending; none is one measure.
-    end
-        Beat at which the last measure ends.
-    signatures
-        Beat and time signature of every change. Without any, the most frequent length of a measure is the bar.
-    """
-    starts = np.array(measures or [0.0], float)
-    lengths = np.diff(starts, append=max(end, starts[-1]))
-    nominal = _nominal_beats(starts, lengths, signatures)
-    short = lengths < nominal - TOLERANCE_BEATS
-    numbers, offsets = np.zeros(len(starts), np.int64), np.zeros(len(starts))
-    if short[0] and len(starts) > 1 and lengths[0] > 0:
-        offsets[0] = nominal[0] - lengths[0]
-    filled = offsets[0] + lengths[0]
-    for index in range(1, len(starts)):
-        is_last = index == len(starts) - 1
-        was_full = filled >= nominal[index - 1] - TOLERANCE_BEATS
-        if not was_full and short[index] and filled + lengths[index] <= nominal[index] + TOLERANCE_BEATS:
-            numbers[index], offsets[index] = numbers[index - 1], filled
-        else:
-            passed = np.ceil(filled / nominal[index - 1] - TOLERANCE_BEATS)
-            numbers[index] = numbers[index - 1] + max(int(passed), 1)
-            if short[index] and was_full and not is_last and not short[index + 1]:
-                offsets[index] = nominal[index] - lengths[index]
-        filled = offsets[index] + lengths[index]
-    return Bars(starts, numbers, offsets, nominal, float(offsets[0]))
-
-
-def _nominal_beats(starts: np.ndarray, lengths: np.ndarray, signatures: Sequence[tuple[float, str]]) -> np.ndarray:
-    """Return the length a full bar has at each measure."""
-    if not signatures:
-        usual = Counter(np.round(lengths[lengths > 0], 6).tolist()).most_common(1) if len(lengths) > 1 else []
-        return np.full(len(starts), usual[0][0] if usual else 4.0)
-    ordered = sorted(signatures, key=lambda change: change[0])
-    at = np.searchsorted([beat for beat, _ in ordered], starts + TOLERANCE_BEATS, side="right") - 1
-    return np.array([bar_beats(ordered[max(index, 0)][1]) for index in at])
 
 
 def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:

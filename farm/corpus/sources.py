@@ -7,22 +7,22 @@ too big and what is over the `limit` stays in the listing as `skipped`, so that 
 A *location* is where the bytes are on this machine; it never takes part in a key.
 """
 
+import builtins
 import fnmatch
 import hashlib
 import importlib.util
 import os
-import tarfile
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from farm.config import Source
+from farm.corpus.archives import MAX_FILE_BYTES, members
 from farm.errors import ReadError, SourceError
 
-MAX_FILE_BYTES = 64 << 20
-MAX_MEMBERS = 1_000_000
-MUSIC_SUFFIXES = frozenset(".mid .midi .smf .kar .rmi .mxl .musicxml .xml .krn .kern .abc .mei".split()) | {""}
+MUSIC_SUFFIXES = frozenset(
+    [".mid", ".midi", ".smf", ".kar", ".rmi", ".mxl", ".musicxml", ".xml", ".krn", ".kern", ".abc", ".mei"]
+) | {""}
 _NEVER_MUSIC = ("README", "LICENSE", "LICENCE", "COPYING", "MAKEFILE")
 
 
@@ -64,7 +64,7 @@ class InputFile:
     def is_wanted(self) -> bool:
         return not self.skipped and not self.rejected
 
-    def read(self) -> bytes:
+    def read(self) -> builtins.bytes:
         """Return the bytes; ReadError when they are gone or no longer those that were listed."""
         ((_, data),) = read_files([self])
         if isinstance(data, ReadError):
@@ -85,6 +85,7 @@ def list_files(source: Source, folder: Path) -> list[InputFile]:
     SourceError
         When the source is missing, unreadable, not the bytes that were promised, or holds nothing to read.
     """
+    folder = folder.absolute()  # a worker may start elsewhere
     if source.archive is not None:
         files = _list_archive(source, folder / source.archive)
     else:
@@ -115,9 +116,9 @@ def read_files(files: Iterable[InputFile]) -> Iterator[tuple[InputFile, bytes | 
     for location, wanted in archived.items():
         left = dict(wanted)
         try:
-            for member, _, data in _members(Path(location), left.keys()):
-                file = left.pop(member, None)
-                if file is not None:
+            for member, _, data in members(Path(location), left.keys()):
+                if member in left:
+                    file = left.pop(member)
                     yield file, _checked(file, data) if isinstance(data, bytes) else data
         except SourceError as error:
             yield from ((file, ReadError("unreadable", str(error))) for file in left.values())
@@ -203,7 +204,7 @@ def _list_archive(source: Source, path: Path) -> list[InputFile]:
             )
     files: list[InputFile] = []
     names: set[str] = set()
-    for member, size, data in _members(path, None):
+    for member, size, data in members(path, None):
         name = PurePosixPath(member)
         hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
         if hidden or member in names or not _matches(member, source.match):
@@ -214,37 +215,6 @@ def _list_archive(source: Source, path: Path) -> list[InputFile]:
         digest = hashlib.sha256(data).hexdigest() if isinstance(data, bytes) and not skipped else ""
         files.append(replace(_input(source, member, str(path), member, size, digest, skipped), rejected=broken))
     return files
-
-
-def _members(path: Path, wanted: Iterable[str] | None) -> Iterator[tuple[str, int, bytes | ReadError]]:
-    """Yield name, size and bytes of the regular members of an archive in its order, all or only those wanted.
-
-    Nothing is unpacked to disk. Bytes stop at `MAX_FILE_BYTES`, whatever the archive says about itself.
-    """
-    chosen = None if wanted is None else set(wanted)
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for number, info in enumerate(archive.infolist()):
-                    if number < MAX_MEMBERS and not info.is_dir() and (chosen is None or info.filename in chosen):
-                        yield info.filename, info.file_size, _zip_bytes(archive, info)
-            return
-        with tarfile.open(path) as tar:
-            for number, entry in enumerate(tar):
-                if number < MAX_MEMBERS and entry.isfile() and (chosen is None or entry.name in chosen):
-                    stream = tar.extractfile(entry)
-                    if stream is not None:
-                        yield entry.name, entry.size, stream.read(MAX_FILE_BYTES + 1)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError) as error:
-        raise SourceError(f"{path}: not a zip or tar file that can be read ({error}); download it again") from error
-
-
-def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ReadError:
-    try:
-        with archive.open(info) as stream:
-            return stream.read(MAX_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        return ReadError("unreadable", f"archive member: {error}")
 
 
 def _limited(files: Sequence[InputFile], limit: int | None) -> list[InputFile]:

@@ -14,8 +14,8 @@ from farm.config import Farm
 from farm.corpus.sources import InputFile, list_files
 from farm.errors import FarmError
 from farm.scheduling import ledger, stages
-from farm.scheduling.publishing import finish
 from farm.scheduling.plan import STAGES, UNTIL, Job, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
 from farm.storage import Storage
 

@@ -38,10 +38,11 @@ def read_batch(work: Work, batch: Batch) -> dict[str, Any]:
 def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
     """Join what was read into the notes and pieces tables of the style."""
     from farm.corpus.clean import clean_style
+    from farm.corpus.tables import STATES
 
-    storage = Storage(work.root)
     share = work.recipe.training.heldout_share
-    return clean_style(work.style, files, storage, heldout_share=share, seed=work.seed)
+    facts = clean_style(work.style, files, Storage(work.root), heldout_share=share, seed=work.seed)
+    return {**facts, "states": {state: facts[state] for state in STATES}}
 
 
 def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:

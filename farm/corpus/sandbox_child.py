@@ -1,0 +1,113 @@
+"""The reader process inside the sandbox: takes files from a pipe, reads them, answers; and the form of what is said.
+
+Conventions
+-----------
+A *frame* is a 4-byte length and that many bytes; these start with the 4-byte length of their head. The head of a
+request is JSON with path and size of some files, their bytes follow. The head of an answer, one per file and in
+order, is JSON with the facts of its readings, the rows of all notes follow. Nothing that is said is ever executed
+or unpickled.
+"""
+
+import json
+import os
+import signal
+import struct
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from farm.corpus.reading import ROW, Reading
+from farm.errors import ReadError
+
+LENGTH = struct.Struct(">I")
+MEMORY_EXIT = 77
+FLUSH_SECONDS = 0.02
+_BUFFER_BYTES = 1 << 20
+_FACTS = tuple(field.name for field in fields(Reading) if field.name != "notes")
+
+
+def frame(parts: list[bytes]) -> bytes:
+    """Return the frame of a head and what follows it."""
+    body = [LENGTH.pack(len(parts[0])), *parts]
+    return b"".join([LENGTH.pack(sum(map(len, body))), *body])
+
+
+def pack(readings: list[Reading]) -> list[bytes]:
+    """Return readings as the parts of a frame."""
+    facts = [([getattr(reading, name) for name in _FACTS], len(reading.notes)) for reading in readings]
+    return [json.dumps({"readings": facts}).encode(), *(reading.notes.tobytes() for reading in readings)]
+
+
+def unpack(body: bytearray) -> tuple[list[Reading], tuple[str, str] | None]:
+    """Return the readings in an answer, or the reason and detail of its error."""
+    (size,) = LENGTH.unpack_from(body)
+    answer = json.loads(body[LENGTH.size : LENGTH.size + size])
+    if "error" in answer:
+        reason, detail = answer["error"]
+        return [], (reason, detail)
+    rows = np.frombuffer(body, ROW, offset=LENGTH.size + size)
+    readings, start = [], 0
+    for facts, count in answer["readings"]:
+        readings.append(Reading(notes=rows[start : start + count], **dict(zip(_FACTS, facts, strict=True))))
+        start += count
+    return readings, None
+
+
+def serve(parent: int, memory_bytes: int) -> None:
+    """Answer requests until the parent closes the pipe."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
+    _die_with(parent)
+    from farm.corpus.readers import read_file
+
+    silence = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silence, stream)  # what a parser prints must not fall between the frames
+    _limit_memory(memory_bytes)
+    answers.write(frame([b"ready"]))
+    answers.flush()
+    while len(head := requests.read(LENGTH.size)) == LENGTH.size:
+        body = memoryview(requests.read(LENGTH.unpack(head)[0]))
+        (size,) = LENGTH.unpack_from(body)
+        at, flushed = LENGTH.size + size, time.monotonic()
+        for path, length in json.loads(bytes(body[LENGTH.size : at])):
+            data = bytes(body[at : at + length])
+            at += length
+            try:
+                answers.write(frame(pack(read_file(data, path))))
+            except ReadError as error:
+                answers.write(frame([json.dumps({"error": [error.reason, error.detail]}).encode()]))
+            except MemoryError:
+                os._exit(MEMORY_EXIT)  # memory that is gone does not come back to this process
+            except Exception as error:  # the boundary of the process: a fault of ours on one file costs that file
+                detail = f"{type(error).__name__}: {error}"
+                answers.write(frame([json.dumps({"error": ["crash", detail]}).encode()]))
+            if time.monotonic() - flushed > FLUSH_SECONDS:
+                answers.flush()
+                flushed = time.monotonic()
+        answers.flush()
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, also while a reader hangs."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """Bound the address space to what this process has now and `memory_bytes` more."""
+    if sys.platform == "linux":
+        import resource
+
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (now + memory_bytes, now + memory_bytes))
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), int(sys.argv[2]))

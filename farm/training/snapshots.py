@@ -1,0 +1,121 @@
+"""The weights after each epoch, with what they belong to, and the state that training goes on from.
+
+Conventions
+-----------
+A snapshot is a safetensors file of float32 weights by the names of `farm.composing.player.weight_shapes`; its
+metadata holds `architecture`, `encoding` and `epoch`, so that it can be played without its run. Which epochs are
+kept depends on the number of epochs alone.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import load as unpack
+from safetensors.numpy import save as pack
+
+from farm import layout
+from farm.composing.player import Player
+from farm.errors import StorageError
+from farm.music.encoding import Encoding
+from farm.storage import Storage
+
+LIMIT = 40
+_DENSE = 8  # first epochs, all kept: what a small corpus learns, it learns there
+_NAME = re.compile(r".*/epoch-(\d+)\.safetensors")
+
+
+def kept(last: int, limit: int = LIMIT) -> list[int]:
+    """Return which of the epochs 1 to `last` keep their snapshot: at most `limit`, ascending.
+
+    The first eight, the last, and between them every one, every second, every fourth ... as they become many.
+    What is kept later was kept before: nothing dropped is ever asked for again.
+
+    Examples
+    --------
+    >>> kept(12), kept(100, limit=16)
+    ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 48, 64, 80, 96, 100])
+    """
+    stride = 1
+    while True:
+        epochs = {epoch for epoch in range(1, last + 1) if epoch <= _DENSE or epoch % stride == 0 or epoch == last}
+        if len(epochs) <= max(limit, _DENSE + 1):
+            return sorted(epochs)
+        stride *= 2
+
+
+def save(
+    storage: Storage,
+    style: str,
+    run: str,
+    epoch: int,
+    *,
+    weights: Mapping[str, np.ndarray],
+    architecture: Mapping[str, Any],
+    encoding: Encoding,
+) -> None:
+    """Write the snapshot of an epoch, then delete those that are no longer kept."""
+    metadata = {
+        "architecture": json.dumps(architecture, sort_keys=True),
+        "encoding": json.dumps(encoding.to_json(), sort_keys=True),
+        "epoch": str(epoch),
+    }
+    storage.write_bytes(layout.snapshot(style, run, epoch), _packed(weights, metadata))
+    wanted = set(kept(epoch))
+    for number in epochs(storage, style, run):
+        if number < epoch and number not in wanted:
+            storage.delete(layout.snapshot(style, run, number))
+
+
+def epochs(storage: Storage, style: str, run: str) -> list[int]:
+    """Return the epochs of a run that have a snapshot, ascending."""
+    found = map(_NAME.fullmatch, storage.list(layout.snapshots(style, run), ".safetensors"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def load(storage: Storage, style: str, run: str, epoch: int) -> tuple[dict[str, Any], Encoding, dict[str, np.ndarray]]:
+    """Return architecture, encoding and weights of an epoch.
+
+    Raises
+    ------
+    StorageError
+        When there is no such snapshot or it is not whole.
+    """
+    weights, metadata = _unpacked(storage, layout.snapshot(style, run, epoch))
+    return json.loads(metadata["architecture"]), Encoding.from_json(json.loads(metadata["encoding"])), weights
+
+
+def player(storage: Storage, style: str, run: str, epoch: int) -> Player:
+    """Return the network of an epoch, ready to compose."""
+    return Player(*load(storage, style, run, epoch))
+
+
+def save_state(storage: Storage, style: str, run: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+    """Write what training goes on from; `facts` is plain JSON."""
+    storage.write_bytes(layout.resume_state(style, run), _packed(arrays, {"facts": json.dumps(facts, sort_keys=True)}))
+
+
+def load_state(storage: Storage, style: str, run: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Return arrays and facts as saved, or None when training has to begin at the beginning."""
+    key = layout.resume_state(style, run)
+    if not storage.exists(key):
+        return None
+    arrays, metadata = _unpacked(storage, key)
+    return arrays, json.loads(metadata["facts"])
+
+
+def _packed(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+    return pack({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+
+
+def _unpacked(storage: Storage, key: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    data = storage.read_bytes(key)
+    try:
+        arrays = unpack(data)
+        length = int.from_bytes(data[:8], "little")
+        return arrays, json.loads(data[8 : 8 + length])["__metadata__"]
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise StorageError(f"{storage.path(key)}: not a whole snapshot ({error}); delete it and run again") from error

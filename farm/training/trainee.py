@@ -1,0 +1,171 @@
+"""One network in training: its data, its optimizer, one epoch at a time. Keras ends here.
+
+Conventions
+-----------
+What happens in an epoch depends on (seed, epoch) and on the state before it, on nothing else. The *average* is
+the running mean of the weights (`farm.training.network.Adam`): it is judged and kept, the raw weights learn.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from farm.config import Training
+from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
+from farm.music.encoding import Encoding
+from farm.music.features import Features
+from farm.training.lstm import kernel_name, products
+from farm.training.network import Adam, Network
+
+_LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
+_LEAST_WINDOWS = 4
+
+
+class Trainee:
+    """A network with its music.
+
+    Parameters
+    ----------
+    parts, heldout
+        See `farm.music.batches`; both hold at least one note.
+    weights
+        What to start from, by name; None for random weights.
+    """
+
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        encoding: Encoding,
+        training: Training,
+        parts: Sequence[Part],
+        heldout: Sequence[Part],
+        *,
+        dropout: float,
+        seed: int,
+        weights: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        self._encoding, self._training, self._seed = encoding, training, seed
+        self._parts, self._heldout = parts, heldout
+        self._features = Features(encoding)
+        self.n_notes = sum(part.n_notes for part in parts)
+        product_type = products()
+        self.kernel = kernel_name(product_type)
+        self._network = _built(architecture, encoding, dropout, seed, product_type)
+        if weights is not None:
+            self._assign(weights)
+        self.set_learning_rate(training.learning_rate)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Begin with a new optimizer at this rate; `restore` gives it its state, all but the rate."""
+        self.learning_rate = learning_rate
+        self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
+        self._optimizer.build(self._network.trainable_variables)
+        self._network.compile(optimizer=self._optimizer, jit_compile=False)
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train one epoch; return loss (nats per note), accuracy, grad_norm, learning_rate and notes_per_second."""
+        began = time.perf_counter()
+        training = self._training
+        windows = training_windows(
+            self._parts,
+            self._encoding,
+            training.window_notes,
+            down=training.transpose_down_semitones,
+            up=training.transpose_up_semitones,
+            seed=self._seed,
+            epoch=epoch,
+        )
+        size = _batch_size(len(windows), training.batch_windows)
+        for number, dropout in enumerate(self._network.dropouts):
+            state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
+            dropout.seed_generator.state.assign(state)
+        self._optimizer.norm_sum.assign(0.0)
+        data = self._batches(self._parts, windows, size, training.window_notes)
+        history = self._network.fit(data, shuffle=False, verbose=0).history
+        return {
+            "loss": float(history["loss"][-1]),
+            "accuracy": float(history["accuracy"][-1]),
+            "grad_norm": float(_array(self._optimizer.norm_sum)) / len(data),
+            "learning_rate": float(keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
+            "notes_per_second": self.n_notes / (time.perf_counter() - began),
+        }
+
+    def judge(self) -> dict[str, float]:
+        """Return loss (nats per note) and accuracy of the average on the held-out parts."""
+        raw = self._raw()
+        self._assign(self.average())
+        length = 2 * self._training.window_notes
+        windows = heldout_windows(self._heldout, length)
+        size = min(len(windows), max(self._training.batch_windows // 2, 1))
+        found = self._network.evaluate(
+            self._batches(self._heldout, windows, size, length), verbose=0, return_dict=True
+        )
+        self._assign(raw)
+        return {name: float(found[name]) for name in ("loss", "accuracy")}
+
+    def average(self) -> dict[str, np.ndarray]:
+        """Return the running mean of the weights by name, float32."""
+        variables = self._network.trainable_variables
+        place = {id(variable): index for index, variable in enumerate(variables)}
+        named = self._network.weights_by_name().items()
+        return {name: _array(self._optimizer.averages[place[id(variable)]]) for name, variable in named}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return everything that the next epoch depends on: raw weights and optimizer."""
+        optimizer = {f"optimizer.{index}": _array(one) for index, one in enumerate(self._optimizer.variables)}
+        return {**{f"raw.{name}": array for name, array in self._raw().items()}, **optimizer}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go back to a state."""
+        self._assign({name.removeprefix("raw."): array for name, array in state.items() if name.startswith("raw.")})
+        for index, variable in enumerate(self._optimizer.variables):
+            variable.assign(state[f"optimizer.{index}"])
+
+    def _raw(self) -> dict[str, np.ndarray]:
+        return {name: _array(variable) for name, variable in self._network.weights_by_name().items()}
+
+    def _assign(self, weights: Mapping[str, np.ndarray]) -> None:
+        for name, variable in self._network.weights_by_name().items():
+            variable.assign(weights[name])
+
+    def _batches(self, parts: Sequence[Part], windows: Sequence[Window], size: int, length: int) -> "_Batches":
+        def make(index: int) -> Batch:
+            chosen = windows[index * size : (index + 1) * size]
+            return batch(parts, chosen, self._encoding, self._features, size=size, length=length)
+
+        return _Batches(make, -(-len(windows) // size))
+
+
+class _Batches(keras.utils.PyDataset):
+    """Batches made when they are asked for, in order."""
+
+    def __init__(self, make: Callable[[int], Batch], n: int) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self._make = make
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return tuple(self._make(index))
+
+
+def _built(
+    architecture: Mapping[str, Any], encoding: Encoding, dropout: float, seed: int, product_type: str
+) -> Network:
+    keras.utils.set_random_seed(seed)
+    network = Network(architecture, encoding, dropout, product_type)
+    network(np.zeros((1, 2, network.n_columns), np.uint8))
+    return network
+
+
+def _batch_size(n_windows: int, wanted: int) -> int:
+    return min(wanted, max(n_windows // _LEAST_STEPS, _LEAST_WINDOWS), n_windows)
+
+
+def _array(variable: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable.value))

@@ -1,0 +1,230 @@
+"""From source files to the notes and pieces tables: every file ends in one state, no note is lost."""
+
+import io
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from farm import layout
+from farm.config import Source
+from farm.corpus import readers, sandbox, scan
+from farm.corpus.bars import bars_by_signature, lay_bars
+from farm.corpus.clean import clean_style
+from farm.corpus.reading import estimate_key, seconds_at
+from farm.corpus.reading_batches import make_batches, read_batch, read_rows
+from farm.corpus.sandbox import Limits, Sandbox
+from farm.corpus.sources import list_files, read_files
+from farm.corpus.tables import read_notes, read_pieces
+from farm.errors import ReadError, SourceError, StyleError
+from farm.storage import Storage
+
+END = b"\x00\xff\x2f\x00"
+TUNE = (60, 62, 64, 65, 67, 69, 71, 72, 71, 69, 67, 65, 64, 62, 60, 67, 64, 60)
+
+
+def varlen(value: int) -> bytes:
+    out = [value & 0x7F]
+    while value := value >> 7:
+        out.append(value & 0x7F | 0x80)
+    return bytes(reversed(out))
+
+
+def event(delta: int, *data: int) -> bytes:
+    return varlen(delta) + bytes(data)
+
+
+def midi(*tracks: bytes, kind: int = 1, division: int = 480) -> bytes:
+    chunks = (b"MTrk" + struct.pack(">I", len(track)) + track for track in tracks)
+    return b"MThd" + struct.pack(">IHHH", 6, kind, len(tracks), division) + b"".join(chunks)
+
+
+def melody(pitches=TUNE, channel: int = 0, ticks: int = 240, velocity: int = 80) -> bytes:
+    notes = (event(0, 0x90 | channel, p, velocity) + event(ticks, 0x80 | channel, p, 0) for p in pitches)
+    return b"".join(notes) + END
+
+
+def musicxml(measures: str, head: str = "") -> bytes:
+    return (
+        '<?xml version="1.0"?><score-partwise version="3.1"><part-list><score-part id="P1"><part-name>A</part-name>'
+        f'</score-part></part-list><part id="P1">{measures}</part></score-partwise>{head}'
+    ).encode()
+
+
+def xml_note(step: str, octave: int, duration: int, extra: str = "", before: str = "") -> str:
+    pitch = f"<pitch><step>{step}</step><octave>{octave}</octave></pitch>"
+    length = f"<duration>{duration}</duration>" if "<grace" not in before else ""
+    return f"<note>{before}{pitch}{length}<voice>1</voice>{extra}</note>"
+
+
+ATTRIBUTES = "<attributes><divisions>2</divisions><time><beats>3</beats><beat-type>4</beat-type></time></attributes>"
+
+
+def one(data: bytes):
+    (reading,) = readers.read_file(data, "test")
+    assert reading.failure is None, reading.failure
+    return reading
+
+
+# --- the scanner, and what symusic returns
+
+
+def test_scanner_counts_running_status_drums_and_silent_note_ons():
+    track = b"".join(
+        [
+            event(0, 0x90, 60, 64),
+            event(10, 62, 64),  # running status
+            event(0, 0xFF, 0x01, 2, 65, 66),  # a text does not end it
+            event(10, 60, 0),  # velocity 0 ends a note
+            event(0, 0xF0, 2, 1, 0xF7),
+            event(10, 0x80, 62, 0),
+            event(0, 0x99, 36, 100),
+            event(5, 0x89, 36, 0),
+            event(0, 0xC3, 5),
+            event(0, 0x93, 70, 1),  # never ends
+            END,
+            event(0, 0x90, 1, 1),  # after the end of the track
+        ]
+    )
+    found = scan.scan_midi(midi(track))
+    assert found.notes_by_channel == (2, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    assert (found.notes, found.drum_notes, found.unended, found.end_tick, found.damage) == (4, 1, 1, 35, "")
+
+
+def test_drops_are_itemised_and_add_up():
+    track = event(0, 0x90, 50, 9) + event(0, 0x90, 60, 9) + event(0, 0x80, 60, 0) + melody()
+    reading = one(midi(track))
+    assert reading.drops == {"no-note-off": 1, "zero-length": 1}
+    assert reading.notes_in_file == len(reading.notes) + 2 == len(TUNE) + 2
+
+
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 300), st.sampled_from([0x80, 0x90, 0x91, 0x99, 0x89]), st.integers(0, 127), st.integers(0, 127)),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(EVENTS, min_size=1, max_size=3))
+def test_no_note_is_lost_in_any_order_of_events(tracks):
+    data = midi(*(b"".join(event(*each) for each in track) + END for track in tracks))
+    reading = one(data)
+    expected = sum(kind & 0xF0 == 0x90 and velocity > 0 for track in tracks for _, kind, _, velocity in track)
+    assert reading.notes_in_file == expected == len(reading.notes) + sum(reading.drops.values())
+    rows = reading.notes
+    assert (np.diff(rows["onset_beat"]) >= 0).all()
+    assert (rows["duration_beat"] > 0).all()
+    assert ((rows["beat_in_bar"] >= 0) & (rows["beat_in_bar"] < 4)).all()
+    assert np.allclose(rows["bar"] * 4 + rows["beat_in_bar"], rows["onset_beat"])
+    assert np.allclose(rows["onset_second"], rows["onset_beat"] / 2)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=6), st.integers(0, 60))
+def test_a_damaged_file_is_read_whole_or_refused(changes, cut):
+    data = bytearray(midi(event(0, 0xFF, 0x51, 3, 7, 0xA1, 0x20) + melody(), melody(channel=9)))
+    for at, value in changes:
+        data[at % len(data)] = value
+    try:
+        found = readers.read_file(bytes(data[: len(data) - cut]), "damaged")
+    except ReadError as error:
+        assert error.reason in {"not-music", "damaged", "truncated", "note-loss", "too-long", "too-big"}
+        return
+    for reading in found:
+        assert reading.failure or reading.notes_in_file == len(reading.notes) + sum(reading.drops.values())
+
+
+def test_boxed_repaired_and_film_time_midi():
+    plain = midi(melody())
+    boxed = b"RIFF" + struct.pack("<I", len(plain) + 12) + b"RMIDdata" + struct.pack("<I", len(plain)) + plain
+    mac = b"\0\4SONG".ljust(128, b"\0") + plain
+    for data in (plain, boxed, mac):
+        assert one(data).notes["pitch"].tolist() == list(TUNE)
+    broken_program = midi(event(0, 0xC0, 200) + melody())
+    assert one(broken_program).format == "midi-repaired"
+    film = one(midi(melody(ticks=500), division=(256 - 25) << 8 | 40))
+    assert film.format == "midi-smpte"
+    assert film.notes["onset_second"][1] == pytest.approx(0.5)
+
+
+def test_sequences_of_a_format_2_file_are_tunes():
+    found = readers.read_file(midi(melody(), melody(TUNE[:5]), kind=2), "songs.mid")
+    assert [(reading.tune, len(reading.notes)) for reading in found] == [("1", len(TUNE)), ("2", 5)]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not-music"),
+        (b"<html><body>404</body></html>", "not-music"),
+        (midi(melody())[:-9], "truncated"),
+        (midi(melody())[:14], "damaged"),
+        (midi(event(0x0FFFFFFF, 0x90, 60, 1) + event(9, 0x80, 60, 0) + END, division=1), "too-long"),
+        (b"PK\x03\x04 no zip", "damaged"),
+        (b"<score-partwise><part", "damaged"),
+        (b"<score-timewise></score-timewise>", "unsupported"),
+    ],
+)
+def test_what_is_no_music_is_refused_with_a_reason(data, reason):
+    with pytest.raises(ReadError) as caught:
+        readers.read_file(data, "x.mid")
+    assert caught.value.reason == reason
+
+
+def test_tempo_changes_and_bars():
+    tempos = [(0.0, 60.0), (4.0, 120.0), (4.0, 240.0), (8.0, 0.0)]
+    assert seconds_at(np.array([0.0, 2.0, 4.0, 8.0]), tempos).tolist() == [0.0, 2.0, 4.0, 5.0]
+    bar, beat = bars_by_signature(np.array([0.0, 3.5, 4.0, 5.0, 7.0, 8.5]), [(0.0, "4/4"), (5.0, "6/8")])
+    assert bar.tolist() == [0, 0, 1, 2, 2, 3]  # the change in the middle of bar 1 starts bar 2
+    assert beat.tolist() == [0.0, 3.5, 0.0, 0.0, 2.0, 0.5]
+
+
+def test_estimated_key():
+    g_major, e_minor = np.array([55, 57, 59, 60, 62, 64, 66, 67]), np.array([64, 66, 67, 69, 71, 72, 75, 76])
+    assert estimate_key(g_major, np.array([4.0, 1, 2, 1, 3, 1, 1, 4])) == "G major"
+    assert estimate_key(e_minor, np.array([4.0, 1, 2, 1, 3, 1, 1, 4])) == "e minor"
+    assert estimate_key(np.zeros(0, int), np.zeros(0)) is None
+
+
+# --- scores
+
+
+def test_musicxml_upbeat_ties_grace_notes_and_chord_symbols():
+    harmony = "<harmony><root><root-step>C</root-step></root><kind>major</kind></harmony>"
+    measures = (
+        f'<measure number="0" implicit="yes">{ATTRIBUTES}{xml_note("G", 4, 2)}</measure>'
+        f'<measure number="1">{harmony}{xml_note("A", 4, 1, before="<grace/>")}{xml_note("C", 5, 4)}'
+        f'{xml_note("E", 4, 2, extra="<tie type=%sstart%s/>" % (chr(34), chr(34)))}</measure>'
+        f'<measure number="2">{xml_note("E", 4, 6)}</measure>'
+    )
+    for data in (musicxml(measures), zipped({"META-INF/container.xml": b"<c/>", "s.xml": musicxml(measures)})):
+        reading = one(data)
+        rows = reading.notes
+        assert reading.time_signature == "3/4"
+        assert reading.drops == {"grace": 1}  # the file left out the end of its tie: nothing is merged
+        assert rows["pitch"].tolist() == [67, 72, 64]
+        assert rows["onset_beat"].tolist() == [2.0, 3.0, 5.0]
+        assert rows["beat_in_bar"].tolist() == [2.0, 0.0, 2.0]
+        assert rows["bar"].tolist() == [0, 1, 1]
+        assert set(rows["velocity"]) == {64}
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
