@@ -4,10 +4,11 @@ What the network is, is written once, here (`weight_shapes`); `farm.training.net
 
 Conventions
 -----------
-An event's columns (`farm.music.features`) times `input` enter a stack of LSTM layers; the outputs of all layers
-side by side are the *memory*. Time is chosen from the memory alone; each later field from a hidden layer over
-the memory and those columns of the next event that are known by then. Gates stand in the order input, forget,
-candidate, output. Matrices are float32, (n_in, n_out), applied from the right.
+An event's columns (`farm.music.features`) times `input` enter a stack of LSTM layers; where a layer is as wide as
+what it reads, that is added to its output. What the last layer gives is the *memory*. Time is chosen from the
+memory alone; each later field from a hidden layer over the memory and those columns of the next event that are
+known by then. Gates stand in the order input, forget, candidate, output. Matrices are float32, (n_in, n_out),
+applied from the right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,14 +35,13 @@ class State:
         What is left to sound, see `farm.music.features`.
     cells
         Output and cell of each layer, shape (n_pieces, n_units) each.
+    memory
+        What the last layer gave, shape (n_pieces, n_units).
     """
 
     left: np.ndarray
     cells: tuple[tuple[np.ndarray, np.ndarray], ...]
-
-    @property
-    def memory(self) -> np.ndarray:
-        return np.concatenate([output for output, _ in self.cells], axis=1)
+    memory: np.ndarray
 
 
 def architecture(*, embedding: int, layers: Sequence[int], head: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def weight_shapes(description: Mapping[str, Any], encoding: Encoding) -> dict[st
         shapes[f"lstm{number}.bias"] = (4 * units,)
         width = units
     for field in encoding.fields:
-        before = sum(layers)
+        before = layers[-1]
         if field != PREDICTED[0]:
             shapes[f"{field}.memory.kernel"] = (before, head)
             shapes[f"{field}.memory.bias"] = (head,)
@@ -97,9 +97,7 @@ class Player:
         When the description or a weight is not one of this version, with its name.
     """
 
-    def __init__(
-        self, architecture: Mapping[str, Any], encoding: Encoding, weights: Mapping[str, np.ndarray]
-    ) -> None:
+    def __init__(self, architecture: Mapping[str, Any], encoding: Encoding, weights: Mapping[str, np.ndarray]) -> None:
         shapes = weight_shapes(architecture, encoding)
         if set(weights) != set(shapes):
             odd = sorted(set(weights) ^ set(shapes))[0]
@@ -118,7 +116,7 @@ class Player:
     def start(self, n: int) -> State:
         """Return the state of `n` pieces of which nothing was fed yet; feed START first."""
         silent = [np.zeros((n, units), np.float32) for units in self._layers]
-        return State(self._features.silence(n), tuple((zeros, zeros) for zeros in silent))
+        return State(self._features.silence(n), tuple((zeros, zeros) for zeros in silent), silent[-1])
 
     def feed(self, state: State, rows: np.ndarray) -> State:
         """Return the state after one more event of every piece; `rows` has shape (n_pieces, 6)."""
@@ -128,8 +126,8 @@ class Player:
         for number, (output, cell) in enumerate(state.cells, start=1):
             gates = flow @ self._weights[f"lstm{number}.kernel"] + output @ self._weights[f"lstm{number}.recurrent"]
             cells.append(_step(gates + self._weights[f"lstm{number}.bias"], cell))
-            flow = cells[-1][0]
-        return State(left, tuple(cells))
+            flow = cells[-1][0] + flow if flow.shape == output.shape else cells[-1][0]
+        return State(left, tuple(cells), flow)
 
     def logits(self, state: State, field: str, rows: np.ndarray) -> np.ndarray:
         """Return the unnormalised log chances of a field of the next event, float32, (n_pieces, n_classes).
@@ -161,11 +159,12 @@ def _step(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _checked(description: Mapping[str, Any]) -> tuple[int, list[int], int]:
     """Return embedding, layers and head of a description, or raise IntegrityError with what is wrong."""
     if set(description) != {"kind", "embedding", "layers", "head"} or description["kind"] != "lstm":
-        raise IntegrityError(f"architecture: {str(dict(description))[:200]} is not one this version knows; use a newer farm")
+        found = str(dict(description))[:200]
+        raise IntegrityError(f"architecture: {found} is not one this version knows; use a newer farm")
     layers = description["layers"]
     if not isinstance(layers, list) or not 1 <= len(layers) <= _MAX_LAYERS:
         raise IntegrityError(f"architecture: layers is {str(layers)[:80]}; expected 1 to {_MAX_LAYERS} sizes")
     for size in (description["embedding"], description["head"], *layers):
         if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _LIMIT:
-            raise IntegrityError(f"architecture: size {str(size)[:20]} is not between 1 and {_LIMIT}; get the file again")
+            raise IntegrityError(f"architecture: size {str(size)[:20]} is not from 1 to {_LIMIT}; get the file again")
     return description["embedding"], layers, description["head"]

@@ -18,6 +18,8 @@ from farm.corpus.scores import Part
 _TUNE = re.compile(r"^X:[ \t]*(\S*)", re.MULTILINE)
 _PITCH = re.compile(r"([A-G])([#n-]*)(\d+)")
 _FILE_FIELDS = re.compile(r"^(?:[LMIOQRCBDFGHNSUZ]:|%abc).*$", re.MULTILINE)
+_MUSIC_LINE = re.compile(r"^(?![A-Za-z]:|%).*$", re.MULTILINE)
+_NO_MUSIC = re.compile(r'("[^"]*"|![^!]*!|\[[A-Za-z]:[^\]]*\]|%.*)')
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
@@ -38,6 +40,20 @@ def split_tunes(text: str) -> list[tuple[str, str]]:
         seen[label] = seen.get(label, 0) + 1
         tunes.append((label if seen[label] == 1 else f"{label}.{seen[label]}", shared + text[match.start() : end]))
     return tunes
+
+
+def plain_rests(text: str) -> str:
+    """Return a tune with invisible rests written as visible ones: the parser passes over the former and their time.
+
+    >>> plain_rests('K:C\\n"x"c x2 [V:x]|')
+    'K:C\\n"x"c z2 [V:x]|'
+    """
+
+    def rewrite(line: re.Match[str]) -> str:
+        pieces = _NO_MUSIC.split(line[0])
+        return "".join(piece if index % 2 else piece.replace("x", "z") for index, piece in enumerate(pieces))
+
+    return _MUSIC_LINE.sub(rewrite, text)
 
 
 def walk_tokens(tokens: Iterable[Any]) -> list[Part]:

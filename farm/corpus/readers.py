@@ -128,7 +128,7 @@ def _abc_texts(data: bytes) -> list[tuple[str, str]]:
 def _abc_parts(text: str) -> list[scores.Part]:
     from music21 import abcFormat
 
-    return abc_tunes.walk_tokens(abcFormat.ABCFile().readstr(text).tokens)
+    return abc_tunes.walk_tokens(abcFormat.ABCFile().readstr(abc_tunes.plain_rests(text)).tokens)
 
 
 def _parse_kern(text: str) -> list[Any]:

@@ -54,7 +54,8 @@ class Batch(NamedTuple):
     columns
         See `farm.music.features`; uint8, shape (n_windows, length + 1, n_columns).
     targets
-        Classes of the fields of the rows after the first, in the encoding's order; int32, (n_windows, length, n_fields).
+        Classes of the fields of the rows after the first, in the encoding's order; int32, shape
+        (n_windows, length, n_fields).
     weights
         1 where that field is predicted, 0 elsewhere (context, filling, the fields of STOP that do not exist);
         float32, same shape as `targets`.

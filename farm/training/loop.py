@@ -12,8 +12,10 @@ null in the metrics. Seconds are those of the clock.
 
 import math
 import os
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +87,7 @@ def fit(
 
     network, training = recipe.network, recipe.training
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
-    trainee = Trainee(
-        shape, encoding, training, parts, judged, dropout=network.dropout, seed=seed, weights=start_from
-    )
+    trainee = Trainee(shape, encoding, training, parts, judged, dropout=network.dropout, seed=seed, weights=start_from)
     facts = {
         "kernel": trainee.kernel,
         "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
@@ -115,19 +115,33 @@ def fit(
 
 
 def prepare(n_threads: int) -> None:
-    """Quieten TensorFlow and set its threads; only the first call of a process has an effect."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    """Load the training library without its chatter and set its threads; call it before anything else loads Keras.
 
+    In a process that has trained before, the threads stay as they were.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_stderr():
+        import keras
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        if tf.config.threading.get_intra_op_parallelism_threads() == 0:
-            try:
-                tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-                tf.config.threading.set_inter_op_parallelism_threads(1)
-            except RuntimeError:
-                return  # something in this process has used TensorFlow before; its threads stay as they are
+        with suppress(RuntimeError):  # TensorFlow is running already
+            tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Send file descriptor 2 nowhere: TensorFlow's libraries write to it before any setting can stop them."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def stop_reason(lines: Sequence[Mapping[str, Any]], training: Training) -> str | None:
@@ -173,9 +187,7 @@ def is_broken(losses: Sequence[float | None]) -> bool:
 class _Record:
     """What a run has written, and the state it goes on from."""
 
-    def __init__(
-        self, storage: Storage, style: str, run: str, shape: Mapping[str, Any], encoding: Encoding
-    ) -> None:
+    def __init__(self, storage: Storage, style: str, run: str, shape: Mapping[str, Any], encoding: Encoding) -> None:
         self._storage, self._style, self._run = storage, style, run
         self._shape, self._encoding = shape, encoding
         self.lines: list[dict[str, Any]] = []

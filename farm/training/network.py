@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from farm.composing.player import weight_shapes
@@ -48,7 +47,8 @@ class Network(keras.Model):
         self.shapes = weight_shapes(architecture, encoding)
         self.inward = keras.layers.Dense(architecture["embedding"], dtype=mixed, name="input")
         self.layers_of_time = [
-            lstm_layer(units, f"lstm{number}", product_type) for number, units in enumerate(architecture["layers"], start=1)
+            lstm_layer(units, f"lstm{number}", product_type)
+            for number, units in enumerate(architecture["layers"], start=1)
         ]
         self.dropouts = [keras.layers.Dropout(dropout, seed=number) for number, _ in enumerate(self.layers_of_time)]
         later = self.fields[1:]
@@ -63,15 +63,13 @@ class Network(keras.Model):
         """Return the logits of every field, (n_windows, n_steps, n_classes) each, from one step more of columns."""
         shown, coming = columns[:, :-1], columns[:, 1:]
         flow = ops.cast(self.inward(ops.cast(shown, self.inward.compute_dtype)), "float32")
-        outputs = []
         for layer, dropout in zip(self.layers_of_time, self.dropouts, strict=True):
-            flow = dropout(layer(flow), training=training)
-            outputs.append(flow)
-        memory = ops.concatenate(outputs, axis=-1) if len(outputs) > 1 else flow
-        logits = {PREDICTED[0]: self.choose[PREDICTED[0]](memory)}
+            output = dropout(layer(flow), training=training)
+            flow = output + flow if output.shape[-1] == flow.shape[-1] else output
+        logits = {PREDICTED[0]: self.choose[PREDICTED[0]](flow)}
         for field, columns_known in self.known.items():
             known = ops.cast(coming[:, :, :columns_known], self.lookup[field].compute_dtype)
-            hidden = ops.relu(self.recall[field](memory) + self.lookup[field](known))
+            hidden = ops.relu(self.recall[field](flow) + self.lookup[field](known))
             logits[field] = self.choose[field](ops.cast(hidden, "float32"))
         return logits
 
@@ -96,7 +94,8 @@ class Network(keras.Model):
     def weights_by_name(self) -> dict[str, keras.Variable]:
         """Return the trained variables by the names of `weight_shapes`, in that order."""
         found = {}
-        for layer in [self.inward, *self.layers_of_time, *self.recall.values(), *self.lookup.values(), *self.choose.values()]:
+        heads = [*self.recall.values(), *self.lookup.values(), *self.choose.values()]
+        for layer in [self.inward, *self.layers_of_time, *heads]:
             for variable in layer.trainable_variables:
                 found[f"{layer.name}.{variable.name.replace('recurrent_kernel', 'recurrent')}"] = variable
         return {name: found[name] for name in self.shapes}

@@ -93,7 +93,9 @@ def player(storage: Storage, style: str, run: str, epoch: int) -> Player:
     return Player(*load(storage, style, run, epoch))
 
 
-def save_state(storage: Storage, style: str, run: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+def save_state(
+    storage: Storage, style: str, run: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+) -> None:
     """Write what training goes on from; `facts` is plain JSON."""
     storage.write_bytes(layout.resume_state(style, run), _packed(arrays, {"facts": json.dumps(facts, sort_keys=True)}))
 

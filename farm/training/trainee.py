@@ -100,9 +100,7 @@ class Trainee:
         length = 2 * self._training.window_notes
         windows = heldout_windows(self._heldout, length)
         size = min(len(windows), max(self._training.batch_windows // 2, 1))
-        found = self._network.evaluate(
-            self._batches(self._heldout, windows, size, length), verbose=0, return_dict=True
-        )
+        found = self._network.evaluate(self._batches(self._heldout, windows, size, length), verbose=0, return_dict=True)
         self._assign(raw)
         return {name: float(found[name]) for name in ("loss", "accuracy")}
 
@@ -151,7 +149,8 @@ class _Batches(keras.utils.PyDataset):
         return self._n
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return tuple(self._make(index))
+        columns, targets, weights = self._make(index)
+        return columns, targets, weights
 
 
 def _built(
