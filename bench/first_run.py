@@ -89,9 +89,7 @@ def main() -> None:
     catalog_name = (artifacts / "catalog" / "CURRENT").read_text().split()[0]
     models = json.loads((artifacts / "catalog" / catalog_name).read_text())["models"]
     first = models[0]["style"]
-    compose = [
-        timed("compose", first, "--notes", "500", "-o", str(scratch / "x.mid"), *where)[0] for _ in range(5)
-    ]
+    compose = [timed("compose", first, "--notes", "500", "-o", str(scratch / "x.mid"), *where)[0] for _ in range(5)]
     changed = one_changed_file(scratch / "changed")
 
     facts = {

@@ -100,7 +100,17 @@ def test_metrics_verdict_and_catalog_have_the_fields_of_the_contract(farmed):
             assert all(name in line for line in lines)
         assert lines[-1]["val_loss"] < lines[0]["val_loss"]
         verdict = json.loads((run / "verdict.json").read_text())
-        for name in ("epoch", "provisional", "verdict", "plateau", "blow_up", "confidence", "reason", "rule", "candidates"):
+        for name in (
+            "epoch",
+            "provisional",
+            "verdict",
+            "plateau",
+            "blow_up",
+            "confidence",
+            "reason",
+            "rule",
+            "candidates",
+        ):
             assert name in verdict
 
 
@@ -138,7 +148,9 @@ def test_a_person_approves_ships_verifies_and_composes(farmed):
     assert "1 models" in farm("ship", "pack", cwd=folder)
     assert "every hash holds" in farm("verify", "pack", cwd=folder)
     (model,) = (folder / "pack").rglob("*.safetensors")
-    facts = json.loads(farm("compose", str(model), "-o", "x.mid", "--notes", "100", "--seed", "5", "--json", cwd=folder))
+    facts = json.loads(
+        farm("compose", str(model), "-o", "x.mid", "--notes", "100", "--seed", "5", "--json", cwd=folder)
+    )
     farm("compose", style, "-o", "y.mid", "--notes", "100", "--seed", "5", cwd=folder)
     assert (folder / "x.mid").read_bytes() == (folder / "y.mid").read_bytes()
     assert 25 <= facts["notes"] <= 100

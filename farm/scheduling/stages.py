@@ -16,9 +16,9 @@ from farm.scheduling.publishing import publish
 from farm.storage import Storage
 
 # Rough costs for a first estimate, on one core of a 2.6 GHz server; receipts replace them after the first run.
-_SECONDS_PER_SCORE_BYTE = {".mxl": 1.5e-5, ".krn": 1e-5, ".abc": 1e-4, ".musicxml": 1e-6, ".xml": 1e-6, ".mei": 1e-6}
+_SECONDS_PER_BYTE = {".mxl": 1.1e-5, ".krn": 2e-5, ".abc": 1e-5, ".musicxml": 1e-6, ".xml": 1e-6, ".mei": 1e-6}
 _SECONDS_PER_MIDI_BYTE = 1e-7
-_NOTES_PER_BYTE = {".mxl": 0.03, ".mid": 0.12, ".abc": 0.25, ".krn": 0.1}
+_NOTES_PER_BYTE = {".mxl": 0.053, ".mid": 0.12, ".abc": 0.27, ".krn": 0.09}
 _NOTES_PER_SECOND = 15_000
 _SNAPSHOT_BYTES = 6_000_000
 
@@ -97,9 +97,10 @@ def expected_stage_seconds(
     """Return about how long a stage takes on one core: as last time, else by size."""
     if stage in receipts:
         return float(receipts[stage]["seconds"])
-    notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(_notes_in(file) for file in files)
+    wanted = [file for file in files if file.is_wanted]
     if stage == "read":
-        return sum(_SECONDS_PER_SCORE_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in files)
+        return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
+    notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
     if stage == "train":
         return min(notes * recipe.training.max_epochs / _NOTES_PER_SECOND, recipe.training.max_minutes * 60)
     return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
@@ -112,7 +113,8 @@ def expected_seconds(files: Sequence[InputFile], receipts: Mapping[str, Any], re
 
 def expected_bytes(files: Sequence[InputFile], recipe: Recipe) -> int:
     """Return about how much disk a style's artifacts take."""
-    return round(sum(_notes_in(file) for file in files) * 30 + _SNAPSHOT_BYTES * min(40, recipe.training.max_epochs))
+    notes = sum(_notes_in(file) for file in files if file.is_wanted)
+    return round(notes * 30 + _SNAPSHOT_BYTES * min(40, recipe.training.max_epochs))
 
 
 def _ending(file: InputFile) -> str:

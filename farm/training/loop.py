@@ -1,13 +1,9 @@
 """Training one style from its event arrays to metrics and snapshots; a killed run goes on as if it never was.
 
-After every epoch, in this order: the snapshot, the line of metrics, then (every few seconds) the state to resume
-from. Whatever instant a run is killed at, the state is that of a whole epoch whose line and snapshot are there;
-epochs after it are trained again and come out the same, so their lines and snapshots are written again, equal.
-
 Conventions
 -----------
 Losses are nats per note, bits are base 2; both count all fields and STOP's time. A number that is not finite is
-null in the metrics. Seconds are those of the clock.
+null in the metrics. Seconds are those of the clock. How files follow each other: `farm.training.record`.
 """
 
 import math
@@ -28,17 +24,12 @@ from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
 from farm.music.encoding import Encoding
 from farm.storage import Storage
-from farm.training import snapshots
+from farm.training.record import Record
+from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason
 
 if TYPE_CHECKING:
     from farm.training.trainee import Trainee
 
-LEAST_GAIN_BITS = 0.005  # a smaller step down of the held-out bits is none
-LEAST_EPOCHS = 10  # patience does not end a run before
-RETRY_SHARE = 1 / 3  # of the learning rate, after a blow-up
-_RISE_SHARE = 0.5  # of the progress so far, lost within an epoch: a blow-up
-_LEAST_RISE_NATS = 0.5
-_STATE_SECONDS = 15.0
 _LEAST_NOTES = 32
 
 Report = Callable[[dict[str, Any]], None]
@@ -95,9 +86,9 @@ def fit(
         "notes": trainee.n_notes,
     }
     storage.write_json(layout.run_recipe(style, run), _about(recipe, seed, shape, encoding, facts, start_from))
-    record = _Record(storage, style, run, shape, encoding)
+    record = Record(storage, style, run, shape, encoding)
     stopped = _run(trainee, record, training, report)
-    best = _best(record.lines)
+    best = best_line(record.lines)
     if best is None:
         raise StyleError(
             f"{style}: the loss broke at epoch 1 and again after a retry at a third of the learning rate; "
@@ -144,100 +135,7 @@ def _silent_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def stop_reason(lines: Sequence[Mapping[str, Any]], training: Training) -> str | None:
-    """Return why training is over after these epochs, or None when it goes on.
-
-    Parameters
-    ----------
-    lines
-        Metrics, one record per epoch, ascending.
-    """
-    if not lines:
-        return None
-    if lines[-1]["epoch"] >= training.max_epochs:
-        return "max_epochs"
-    if sum(line["seconds"] for line in lines) >= training.max_minutes * 60:
-        return "max_minutes"
-    best = _best(lines)
-    waited = lines[-1]["epoch"] - (best["epoch"] if best else 0)
-    if waited >= training.patience_epochs and lines[-1]["epoch"] >= LEAST_EPOCHS:
-        return "patience"
-    return None
-
-
-def is_broken(losses: Sequence[float | None]) -> bool:
-    """Tell whether the last of these training losses is no number or has lost half of the progress before it.
-
-    Examples
-    --------
-    >>> is_broken([4.0, 3.0, 2.5]), is_broken([4.0, 3.0, 3.9]), is_broken([4.0, None]), is_broken([])
-    (False, True, True, False)
-    """
-    if not losses:
-        return False
-    *before, last = losses
-    if last is None or not math.isfinite(last):
-        return True
-    good = [loss for loss in before if loss is not None]
-    if not good:
-        return False
-    return last - min(good) > max(_RISE_SHARE * (good[0] - min(good)), _LEAST_RISE_NATS)
-
-
-class _Record:
-    """What a run has written, and the state it goes on from."""
-
-    def __init__(self, storage: Storage, style: str, run: str, shape: Mapping[str, Any], encoding: Encoding) -> None:
-        self._storage, self._style, self._run = storage, style, run
-        self._shape, self._encoding = shape, encoding
-        self.lines: list[dict[str, Any]] = []
-        self.retries = 0
-        self._state: dict[str, np.ndarray] = {}
-        self._unsaved = False
-        self._saved_at = time.monotonic()
-
-    def resume(self) -> dict[str, np.ndarray] | None:
-        """Return the state of an earlier attempt, None without one; `lines` are then those up to it."""
-        found = snapshots.load_state(self._storage, self._style, self._run)
-        if found is None:
-            return None
-        self._state, facts = found
-        self.retries = facts["retries"]
-        lines = {line["epoch"]: line for line in self._storage.read_lines(layout.metrics(self._style, self._run))}
-        self.lines = [lines[epoch] for epoch in range(1, facts["epoch"] + 1)]
-        return self._state
-
-    def add_broken(self, line: dict[str, Any]) -> None:
-        """Write the line of an epoch that broke; it stands until the epoch is trained again."""
-        self._storage.append_json(layout.metrics(self._style, self._run), line)
-
-    def add(self, line: dict[str, Any], weights: Mapping[str, np.ndarray], state: dict[str, np.ndarray]) -> None:
-        """Write a whole epoch: snapshot, metrics, and now and then the state."""
-        snapshots.save(
-            self._storage,
-            self._style,
-            self._run,
-            line["epoch"],
-            weights=weights,
-            architecture=self._shape,
-            encoding=self._encoding,
-        )
-        self._storage.append_json(layout.metrics(self._style, self._run), line)
-        self.lines.append(line)
-        self._state, self._unsaved = state, True
-        if time.monotonic() - self._saved_at >= _STATE_SECONDS:
-            self.save_state()
-
-    def save_state(self) -> None:
-        """Write the state of the last whole epoch, unless it is there already."""
-        if self._unsaved:
-            facts = {"epoch": len(self.lines), "retries": self.retries}
-            snapshots.save_state(self._storage, self._style, self._run, self._state, facts)
-            self._unsaved = False
-        self._saved_at = time.monotonic()
-
-
-def _run(trainee: "Trainee", record: _Record, training: Training, report: Report | None) -> str:
+def _run(trainee: "Trainee", record: Record, training: Training, report: Report | None) -> str:
     """Train epoch after epoch; return why it ended."""
     state = record.resume() or trainee.state()
     trainee.set_learning_rate(training.learning_rate * RETRY_SHARE**record.retries)
@@ -256,7 +154,7 @@ def _run(trainee: "Trainee", record: _Record, training: Training, report: Report
             state = trainee.state()
             record.add(line, trainee.average(), state)
             if report is not None:
-                report(_progress(record.lines, training))
+                report(progress(record.lines, training))
         return stopped
     finally:
         record.save_state()  # an interrupt too leaves the last whole epoch to go on from
@@ -277,29 +175,6 @@ def _epoch(trainee: "Trainee", epoch: int, retries: int) -> dict[str, Any]:
     }
     finite = {name: round(value, 6) if math.isfinite(value) else None for name, value in line.items()}
     return {"epoch": epoch, **finite, "retries": retries}
-
-
-def _best(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the line with the lowest held-out bits, of near equals the first; None without a number."""
-    best = None
-    for line in lines:
-        bits = line["val_bits_per_note"]
-        if bits is not None and (best is None or bits < best["val_bits_per_note"] - LEAST_GAIN_BITS):
-            best = line
-    return best
-
-
-def _progress(lines: Sequence[Mapping[str, Any]], training: Training) -> dict[str, Any]:
-    """Return what a person wants to know while waiting; the time left is the longest it can take."""
-    last, spent = lines[-1], sum(line["seconds"] for line in lines)
-    by_epochs = spent / len(lines) * (training.max_epochs - len(lines))
-    return {
-        "epoch": last["epoch"],
-        "max_epochs": training.max_epochs,
-        "loss": last["loss"],
-        "val_bits_per_note": last["val_bits_per_note"],
-        "seconds_left": round(max(min(by_epochs, training.max_minutes * 60 - spent), 0), 1),
-    }
 
 
 def _split(

@@ -1,0 +1,123 @@
+"""The commands about models: compose, approve, reject, ship, verify. Each is thin and calls a plain function."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from farm.commands.options import Artifacts, Json, Why, names, print_json, storage_at
+
+
+def compose(
+    model: Annotated[str, typer.Argument(metavar="STYLE_OR_FILE", help="A published style, or a model file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .mid, .musicxml or .wav file.")] = Path("out.mid"),
+    notes: Annotated[int | None, typer.Option(help="At most so many notes (200 when neither is given).")] = None,
+    bars: Annotated[int | None, typer.Option(help="At most so many bars.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same piece.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Below 1 is safer, above 1 is wilder.")] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Share of the likeliest choices to draw from.")] = 0.95,
+    primer: Annotated[Path | None, typer.Option(help="A MIDI file or score to go on from.")] = None,
+    transpose: Annotated[int, typer.Option(help="Semitones up, or down when negative.")] = 0,
+    tempo: Annotated[float | None, typer.Option(help="Beats a minute; the corpus's own when not given.")] = None,
+    artifacts: Artifacts = None,
+    json_out: Json = False,
+) -> None:
+    """Compose a new piece in a style.
+
+    Example: farm compose bach -o bach.mid --notes 300 --seed 7
+    """
+    from farm.piece import Wish, compose_piece
+
+    wish = Wish(notes, bars, seed, temperature, top_p, primer, transpose, tempo)
+    facts = compose_piece(model, output, wish, storage_at(artifacts))
+    print_json(facts) if json_out else print(
+        f"{output}: {facts['notes']} notes, {facts['bars']} bars, {facts['seconds']:.0f} s of music, {facts['ending']}"
+    )
+
+
+def approve(
+    style: Annotated[str, typer.Argument(help="The style to approve.")],
+    why: Why,
+    epoch: Annotated[int | None, typer.Option(min=1, help="Overrule the pick: ship this epoch.")] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Approve a style's model for shipping, or overrule the picked epoch.
+
+    Example: farm approve bach --why "sounds like the corpus, no copies heard"
+    """
+    from farm.scheduling.publishing import decide
+
+    print(decide(storage_at(artifacts), style, "approved", why, epoch=epoch))
+
+
+def reject(
+    style: Annotated[str, typer.Argument(help="The style to reject.")], why: Why, artifacts: Artifacts = None
+) -> None:
+    """Reject a style's model; it will not ship.
+
+    Example: farm reject bach --why "wanders off key"
+    """
+    from farm.scheduling.publishing import decide
+
+    print(decide(storage_at(artifacts), style, "rejected", why, epoch=None))
+
+
+def ship(
+    out: Annotated[Path, typer.Argument(help="The folder to write the pack to.")],
+    styles: Annotated[str, typer.Option(help="Only these styles, with commas between.")] = "",
+    budget: Annotated[str | None, typer.Option(help="The most that the pack may hold, such as 20MB.")] = None,
+    precision: Annotated[str, typer.Option(help="The best precision to ship: float32, float16 or int8.")] = "float32",
+    formats: Annotated[str, typer.Option("--format", help="Formats, with commas between.")] = "model",
+    artifacts: Artifacts = None,
+    json_out: Json = False,
+) -> None:
+    """Pack the approved models with their licences and checksums.
+
+    Example: farm ship pack --budget 20MB
+    """
+    from farm.catalog.pack import ship as pack
+
+    report = pack(
+        storage_at(artifacts),
+        out,
+        styles=names(styles) or None,
+        budget_bytes=_bytes(budget) if budget else None,
+        precision=precision,
+        formats=names(formats),
+    )
+    if json_out:
+        print_json(report)
+        return
+    for one in report["models"]:
+        print(f"{one['style']}: version {one['version']}, {one['precision']}, {one['bytes'] / 1e6:.2f} MB")
+    for one in report["left_out"]:
+        print(f"{one['style']}: left out, {one['why']}")
+    print(f"{out}: {len(report['models'])} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A model file, an artifacts or catalog folder, or a pack.")],
+    json_out: Json = False,
+) -> None:
+    """Check every hash of a model file, a catalog or a pack.
+
+    Example: farm verify pack
+    """
+    from farm.catalog.verify import verify as check
+
+    problems = check(path)
+    print_json({"path": str(path), "problems": problems}) if json_out else print(
+        "\n".join(problems) if problems else f"{path}: every hash holds"
+    )
+    raise typer.Exit(2 if problems else 0)
+
+
+def _bytes(text: str) -> int:
+    """Return a size such as '20MB', '500 kB' or '1e6' in bytes."""
+    units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]*)\s*", text.lower())
+    if match is None or match[2] not in units or match[1].count(".") > 1:
+        raise click.BadParameter(f"{text!r} is no size; give one such as 20MB", param_hint="--budget")
+    return round(float(match[1]) * units[match[2]])
