@@ -34,7 +34,7 @@ class Network(Strict):
     kind: Literal["lstm"] = "lstm"
     embedding: Annotated[int, Field(ge=8, le=2048)] = 128
     layers: Annotated[list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=8)] = [256, 256]
-    head: Annotated[int, Field(ge=8, le=4096)] = 256
+    head: Annotated[int, Field(ge=8, le=4096)] = 192
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
@@ -43,13 +43,13 @@ class Training(Strict):
 
     window_notes: Annotated[int, Field(ge=8, le=4096)] = 128
     batch_windows: Annotated[int, Field(ge=1, le=4096)] = 32
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.002
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.006
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     average_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     transpose_down_semitones: Annotated[int, Field(ge=0, le=24)] = 5
     transpose_up_semitones: Annotated[int, Field(ge=0, le=24)] = 6
     heldout_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     max_minutes: Annotated[float, Field(gt=0)] = 60
     patience_epochs: Annotated[int, Field(ge=1)] = 8
 

@@ -22,15 +22,11 @@ def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
     styles = []
     for state in survey(farm, storage, list(farm.styles)):
         known = (state.files, state.receipts, state.work.recipe)
+        seconds = {job.stage: 0.0 if job.fresh else expected_stage_seconds(job.stage, *known) for job in state.jobs}
         jobs = [
-            {
-                "stage": job.stage,
-                "reason": job.reason,
-                "estimated_seconds": 0 if job.fresh else expected_stage_seconds(job.stage, *known),
-            }
-            for job in state.jobs
+            {"stage": job.stage, "reason": job.reason, "estimated_seconds": seconds[job.stage]} for job in state.jobs
         ]
-        stale = any(job["reason"] for job in jobs)
+        stale = not all(job.fresh for job in state.jobs)
         styles.append(
             {
                 "style": state.style,
@@ -38,7 +34,7 @@ def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
                 "bytes": sum(file.bytes for file in state.files),
                 "jobs": jobs,
                 "error": state.error,
-                "estimated_seconds": sum(job["estimated_seconds"] for job in jobs),
+                "estimated_seconds": sum(seconds.values()),
                 "estimated_bytes": expected_bytes(state.files, state.work.recipe) if stale else 0,
             }
         )

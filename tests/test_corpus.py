@@ -297,16 +297,17 @@ def test_every_file_ends_in_one_state(music, tmp_path, reader):
     (folder / "notes.txt").write_text("x")
     tunes = "".join(f"X:{number}\nL:1/8\nM:2/4\nK:C\n{text}\n\n" for number, text in ((1, "cdeg|" * 8), (2, "c|")))
     (folder / "book.abc").write_text(tunes)
+    (folder / "silence.abc").write_text("X:1\nL:1/8\nM:2/4\nK:C\nz4|z4|\n")
     storage = Storage(tmp_path / "artifacts")
     facts = cleaned(listed(music), storage, reader)
     assert {state: facts[state] for state in ("files", "read", "duplicate", "rejected", "skipped")} == {
-        "files": 31,
+        "files": 32,
         "read": 26,
         "duplicate": 2,
         "rejected": 1,
-        "skipped": 3,
+        "skipped": 4,
     }
-    assert facts["reasons"] == {"not-music": 2, "same-bytes": 1, "same-notes": 1, "too-short": 2}
+    assert facts["reasons"] == {"no-notes": 1, "not-music": 2, "same-bytes": 1, "same-notes": 1, "too-short": 2}
     table = read_pieces(storage, "bach").set_index("path")
     assert list(table.reset_index().columns.sort_values()) == sorted(PIECES.names)
     stands = table.loc["bach/one.mid", "piece_id"]

@@ -119,7 +119,7 @@ def check_states(style: str, files: Sequence[InputFile], rows: Sequence[dict[str
 
 
 def _state(reading: dict[str, Any]) -> tuple[str, str | None]:
-    if reading["failure"] is not None:
+    if reading["failure"] is not None and not reading["failure"].startswith("no-notes"):
         return "rejected", reading["failure"]
     if reading["pitched_notes"] >= FEWEST_NOTES:
         return "read", None

@@ -80,10 +80,6 @@ class Batch:
     key: str
     files: tuple[InputFile, ...]
 
-    @property
-    def bytes(self) -> int:
-        return sum(file.bytes for file in self.files)
-
 
 def make_batches(files: Iterable[InputFile]) -> list[Batch]:
     """Return the batches that read these files, in the order of their hashes; files not to be read are left out.

@@ -5,10 +5,9 @@ named reason. The scanner shares no code with any reader.
 
 Conventions
 -----------
-A *tick* is the file's own unit of time. Channels count from 0; channel 9 holds drums. A note-on with velocity 0 is
-a note-off. A track ends at its end-of-track event; what follows it is not music. Running status goes on across
-meta and system-exclusive events, as lenient readers have it. A data byte above 127 is taken as it stands, so that
-the events after it are still found.
+Channels count from 0. A note-on with velocity 0 is a note-off. A track ends at its end-of-track event; what follows
+it is not music. Running status goes on across meta and system-exclusive events, as lenient readers have it. A data
+byte above 127 is taken as it stands, so that the events after it are still found.
 """
 
 import struct
@@ -19,7 +18,6 @@ from farm.errors import ReadError
 
 MAX_TRACKS = 4096
 MAX_NOTES = 2_000_000
-DRUM_CHANNEL = 9
 N_KEYS = 16 * 128
 
 INTACT, TRUNCATED, NO_STATUS = range(3)
@@ -38,8 +36,6 @@ class Scan:
         Note-ons with a velocity above 0, all tracks together, shape (16,).
     unended
         Note-ons that no note-off of their track answers.
-    end_tick
-        Tick of the last event of the longest track.
     damage
         Empty, or what is wrong with the bytes.
     is_truncated
@@ -51,17 +47,12 @@ class Scan:
     tracks: tuple[tuple[int, int], ...]
     notes_by_channel: tuple[int, ...]
     unended: int
-    end_tick: int
     damage: str
     is_truncated: bool
 
     @property
     def notes(self) -> int:
         return sum(self.notes_by_channel)
-
-    @property
-    def drum_notes(self) -> int:
-        return self.notes_by_channel[DRUM_CHANNEL]
 
     @property
     def is_smpte(self) -> bool:
@@ -99,17 +90,16 @@ def scan_midi(data: bytes) -> Scan:
         raise ReadError("too-big", f"{len(spans)} tracks, at most {MAX_TRACKS} are read")
     is_truncated = bool(damage)
     notes = [0] * 16
-    unended, end_tick = 0, 0
+    unended = 0
     for start, end in spans:
         sounding = [0] * N_KEYS
-        ticks, state = count_track(data, start, end, notes, sounding)
+        state = count_track(data, start, end, notes, sounding)
         unended += sum(sounding)
-        end_tick = max(end_tick, ticks)
         if state != INTACT and not damage:
             damage = "an event is cut off" if state == TRUNCATED else "an event without a status"
     if sum(notes) > MAX_NOTES:
         raise ReadError("too-big", f"{sum(notes)} notes, at most {MAX_NOTES} are read")
-    return Scan(file_format, division, tuple(spans), tuple(notes), unended, end_tick, damage, is_truncated)
+    return Scan(file_format, division, tuple(spans), tuple(notes), unended, damage, is_truncated)
 
 
 def single_track(data: bytes, scan: Scan, track: int) -> bytes:
@@ -141,7 +131,7 @@ def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str]:
 
 def count_track(
     data: Sequence[int], start: int, end: int, notes: MutableSequence[int], sounding: MutableSequence[int]
-) -> tuple[int, int]:
+) -> int:
     """Count the notes of one track, from its first delta time to its end-of-track event.
 
     Only integers and indexed sequences are used, so that the loop can be compiled.
@@ -155,28 +145,26 @@ def count_track(
 
     Returns
     -------
-    The tick of the last event, and INTACT, TRUNCATED or NO_STATUS.
+    INTACT, TRUNCATED or NO_STATUS.
     """
-    at, tick, status = start, 0, 0
+    at, status = start, 0
     while at < end:
-        delta, byte = 0, 0x80
+        byte = 0x80  # the delta time, which is not needed
         while byte >= 0x80:
             if at >= end:
-                return tick, TRUNCATED
+                return TRUNCATED
             byte = data[at]
-            delta = (delta << 7 | byte & 0x7F) & 0x0FFFFFFF
             at += 1
-        tick += delta
         if at >= end:
-            return tick, TRUNCATED
+            return TRUNCATED
         byte = data[at]
         if byte >= 0xF0:
             at += 1
             if byte == 0xFF:
                 if at >= end:
-                    return tick, TRUNCATED
+                    return TRUNCATED
                 if data[at] == 0x2F:
-                    return tick, INTACT
+                    return INTACT
                 at += 1
             elif byte not in (0xF0, 0xF7):
                 at += 2 if byte == 0xF2 else 1 if byte in (0xF1, 0xF3) else 0
@@ -184,23 +172,23 @@ def count_track(
             length, more = 0, 0x80
             while more >= 0x80:
                 if at >= end:
-                    return tick, TRUNCATED
+                    return TRUNCATED
                 more = data[at]
                 length = (length << 7 | more & 0x7F) & 0x0FFFFFFF
                 at += 1
             at += length
             if at > end:
-                return tick, TRUNCATED
+                return TRUNCATED
             continue
         if byte >= 0x80:
             status = byte
             at += 1
         elif status == 0:
-            return tick, NO_STATUS
+            return NO_STATUS
         kind = status & 0xF0
         size = 1 if kind in (0xC0, 0xD0) else 2
         if at + size > end:
-            return tick, TRUNCATED
+            return TRUNCATED
         if kind in (0x80, 0x90):
             channel = status & 0x0F
             key = channel * 128 + min(data[at], 127)
@@ -210,4 +198,4 @@ def count_track(
             elif sounding[key] > 0:
                 sounding[key] -= 1
         at += size
-    return tick, INTACT
+    return INTACT

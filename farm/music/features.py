@@ -10,8 +10,8 @@ The columns of an event stand in blocks, each with a single one unless said othe
     metre, time, position   of the event
     held                    a one for each pitch of an earlier note that still sounds at this event's onset
     pitch, duration         of the event; velocity too where the encoding has it
-    ending                  steps from this onset until the next note ends, this event's note included: 0 when
-                            nothing sounds, at most LONGEST_ENDING
+    ending                  steps from this onset until a pitch falls silent, this event's included: 0 when nothing
+                            sounds, at most LONGEST_ENDING; a pitch struck twice sounds until the later end
 
 So what is known when a field is to be chosen is always the beginning of a row (`known`). *Left* is for every
 pitch how many steps it goes on from the last onset, int32, shape (n, n_pitches), 0 when it is silent.

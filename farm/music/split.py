@@ -20,8 +20,9 @@ TOP_INTERVALS = 6
 STREAM_INTERVALS = 8
 COVERAGE = 0.4
 FEWEST_GRAMS = 12
-NEIGHBOURS = 24
-MOST_GRAMS = 8_000_000
+NEIGHBOURS = 16
+COMPARISONS = 1024
+MOST_GRAMS = 4_000_000
 FEWEST_HELDOUT_PIECES = 4
 PIECES_FOR_FEWEST = 20
 CHORD_BEATS = 0.1
@@ -92,9 +93,9 @@ def families(pieces: Sequence[np.ndarray]) -> list[int]:
 def families_of(prints: Sequence[Fingerprint], thin: int = 1) -> list[int]:
     """Return the family of each fingerprint as the index of its first piece; no pieces give an empty list.
 
-    An inverted index finds who shares an n-gram with whom. Where more than `NEIGHBOURS` pieces share one, each is
-    compared with that many others only, so that the work grows with the corpus and not with its square; families
-    stay whole because kinship is passed on.
+    An inverted index finds who shares an n-gram with whom. Each is compared with `NEIGHBOURS` others, and the fewer
+    the more common the n-gram is (`COMPARISONS` in all, one each at least), so that the work grows with the corpus
+    and not with its square; families stay whole because kinship is passed on.
     """
     order = sorted(range(len(prints)), key=lambda index: _name(prints[index]))
     parent = list(range(len(prints)))
@@ -182,14 +183,14 @@ def _kin(views: Sequence[np.ndarray], fewest: int) -> list[tuple[int, int]]:
     grams, owner = np.concatenate(views), np.repeat(np.arange(n_pieces), sizes)
     order = np.lexsort((owner, grams))
     grams, owner = grams[order], owner[order]
-    pairs, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    first = np.flatnonzero(np.diff(grams, prepend=grams[0] - np.uint64(1)))
+    group = np.diff(first, append=len(grams))
+    compared = np.repeat(np.clip(COMPARISONS // group, 1, NEIGHBOURS), group)
+    found = []
     for distance in range(1, NEIGHBOURS + 1):
-        shared = grams[distance:] == grams[:-distance]
-        if not shared.any():
-            break
-        found, times = np.unique(owner[:-distance][shared] * n_pieces + owner[distance:][shared], return_counts=True)
-        pairs, inverse = np.unique(np.concatenate([pairs, found]), return_inverse=True)
-        counts = np.bincount(inverse, np.concatenate([counts, times]), len(pairs)).astype(np.int64)
+        shared = (grams[distance:] == grams[:-distance]) & (compared[distance:] >= distance)
+        found.append(owner[:-distance][shared] * n_pieces + owner[distance:][shared])
+    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
     one, other = pairs // n_pieces, pairs % n_pieces
     smaller = np.minimum(sizes[one], sizes[other])
     akin = (counts > COVERAGE * smaller) & (smaller >= fewest)

@@ -5,6 +5,7 @@ settings of the samples, never those of the rule, make a snapshot compose anew.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,11 +92,9 @@ def _compose(
     player: Player, music: Music, samples: Samples, seed: int
 ) -> tuple[list[tuple[np.ndarray, bool]], np.ndarray]:
     """Return what a network composes, drawn as `farm compose` does, and what it falls into when greedy."""
-    asked = {"notes": samples.notes, "metre": music.usual_metre, "seed": seed}
-    drawn = compose(
-        player, music.encoding, **asked, temperature=samples.temperature, top_p=samples.top_p, count=samples.count
-    )
-    greedy = compose(player, music.encoding, **asked, greedy=True)[0]
+    ask = partial(compose, player, music.encoding, notes=samples.notes, metre=music.usual_metre, seed=seed)
+    drawn = ask(temperature=samples.temperature, top_p=samples.top_p, count=samples.count)
+    greedy = ask(greedy=True)[0]
     pieces = [(decode(piece.events, music.encoding), piece.stopped) for piece in drawn]
     return pieces, decode(greedy.events, music.encoding)
 

@@ -45,7 +45,7 @@ class Music:
     def families(self) -> dict[str, list[str]]:
         """Return for each piece all pieces of its family, itself included."""
         by_family = self.pieces.groupby("family").groups
-        return {piece: list(by_family[family]) for piece, family in self.pieces["family"].items()}
+        return {str(piece): list(by_family[family]) for piece, family in self.pieces["family"].items()}
 
     @property
     def usual_metre(self) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farm import layout
-from farm.composing.player import architecture
+from farm.composing.player import architecture, weight_shapes
 from farm.config import Recipe, Training
 from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
@@ -70,14 +70,17 @@ def fit(
     Raises
     ------
     StyleError
-        When there is too little music, or training breaks in its first epoch and again at a third of the rate.
+        When there is too little music, when `start_from` does not fit, or when training breaks in its first epoch
+        and again at a third of the rate.
     """
+    network, training = recipe.network, recipe.training
+    shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     parts, judged, weak = _split(style, train, heldout)
+    if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
+        raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
     prepare(n_threads)
     from farm.training.trainee import Trainee
 
-    network, training = recipe.network, recipe.training
-    shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     trainee = Trainee(shape, encoding, training, parts, judged, dropout=network.dropout, seed=seed, weights=start_from)
     facts = {
         "kernel": trainee.kernel,

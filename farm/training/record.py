@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from farm import layout
+from farm.errors import StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
 from farm.training import snapshots
@@ -42,13 +43,26 @@ class Record:
         self._saved_at = time.monotonic()
 
     def resume(self) -> dict[str, np.ndarray] | None:
-        """Return the state of an earlier attempt, None without one; `lines` are then those up to it."""
+        """Return the state of an earlier attempt, None without one; `lines` are then those up to it.
+
+        Raises
+        ------
+        StorageError
+            When the metrics of those epochs are gone.
+        """
         found = snapshots.load_state(self._storage, self._style, self._run)
         if found is None:
             return None
         self._state, facts = found
         self.retries = facts["retries"]
-        lines = {line["epoch"]: line for line in self._storage.read_lines(layout.metrics(self._style, self._run))}
+        key = layout.metrics(self._style, self._run)
+        lines = {line["epoch"]: line for line in self._storage.read_lines(key)}
+        if not set(range(1, facts["epoch"] + 1)) <= set(lines):
+            folder = self._storage.path(layout.run_folder(self._style, self._run))
+            raise StorageError(
+                f"{self._storage.path(key)}: lines up to epoch {facts['epoch']} are missing; "
+                f"delete {folder} and run again"
+            )
         self.lines = [lines[epoch] for epoch in range(1, facts["epoch"] + 1)]
         return self._state
 

@@ -3,7 +3,7 @@
 Conventions
 -----------
 A snapshot is a safetensors file of float32 weights by the names of `farm.composing.player.weight_shapes`; its
-metadata holds `architecture`, `encoding` and `epoch`, so that it can be played without its run. Which epochs are
+metadata's `about` holds architecture, encoding and epoch, so that it can be played without its run. Which epochs are
 kept depends on the number of epochs alone.
 """
 
@@ -58,12 +58,8 @@ def save(
     encoding: Encoding,
 ) -> None:
     """Write the snapshot of an epoch, then delete those that are no longer kept."""
-    metadata = {
-        "architecture": json.dumps(architecture, sort_keys=True),
-        "encoding": json.dumps(encoding.to_json(), sort_keys=True),
-        "epoch": str(epoch),
-    }
-    storage.write_bytes(layout.snapshot(style, run, epoch), _packed(weights, metadata))
+    about = {"architecture": dict(architecture), "encoding": encoding.to_json(), "epoch": epoch}
+    storage.write_bytes(layout.snapshot(style, run, epoch), _packed(weights, about))
     wanted = set(kept(epoch))
     for number in epochs(storage, style, run):
         if number < epoch and number not in wanted:
@@ -84,8 +80,8 @@ def load(storage: Storage, style: str, run: str, epoch: int) -> tuple[dict[str, 
     StorageError
         When there is no such snapshot or it is not whole.
     """
-    weights, metadata = _unpacked(storage, layout.snapshot(style, run, epoch))
-    return json.loads(metadata["architecture"]), Encoding.from_json(json.loads(metadata["encoding"])), weights
+    weights, about = _unpacked(storage, layout.snapshot(style, run, epoch))
+    return about["architecture"], Encoding.from_json(about["encoding"]), weights
 
 
 def player(storage: Storage, style: str, run: str, epoch: int) -> Player:
@@ -97,7 +93,7 @@ def save_state(
     storage: Storage, style: str, run: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 ) -> None:
     """Write what training goes on from; `facts` is plain JSON."""
-    storage.write_bytes(layout.resume_state(style, run), _packed(arrays, {"facts": json.dumps(facts, sort_keys=True)}))
+    storage.write_bytes(layout.resume_state(style, run), _packed(arrays, facts))
 
 
 def load_state(storage: Storage, style: str, run: str) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -105,19 +101,20 @@ def load_state(storage: Storage, style: str, run: str) -> tuple[dict[str, np.nda
     key = layout.resume_state(style, run)
     if not storage.exists(key):
         return None
-    arrays, metadata = _unpacked(storage, key)
-    return arrays, json.loads(metadata["facts"])
+    return _unpacked(storage, key)
 
 
-def _packed(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) -> bytes:
+def _packed(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
+    """Return a safetensors file; its metadata is one entry, because the library orders several by chance."""
+    metadata = {"about": json.dumps(about, sort_keys=True)}
     return pack({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
 
 
-def _unpacked(storage: Storage, key: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _unpacked(storage: Storage, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     data = storage.read_bytes(key)
     try:
         arrays = unpack(data)
         length = int.from_bytes(data[:8], "little")
-        return arrays, json.loads(data[8 : 8 + length])["__metadata__"]
+        return arrays, json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise StorageError(f"{storage.path(key)}: not a whole snapshot ({error}); delete it and run again") from error

@@ -1,0 +1,172 @@
+"""What the network is shown, and that numpy plays it exactly as Keras trains it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.composing.player import Player, architecture, weight_shapes
+from farm.errors import IntegrityError
+from farm.music.encoding import DURATION, METRE, PITCH, POSITION, TIME, VELOCITY, Encoding, encode
+from farm.music.features import LONGEST_ENDING, Features
+from tests.small_music import tune
+
+PLAIN, LOUD = Encoding(), Encoding(has_velocity=True)
+
+
+def events_of(seed: int, bars: int = 12, encoding: Encoding = PLAIN) -> np.ndarray:
+    return encode(tune(seed, bars, velocity=encoding.has_velocity), encoding, "4/4")
+
+
+def random_weights(description: dict, encoding: Encoding, seed: int = 0) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    shapes = weight_shapes(description, encoding)
+    return {name: random.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def player_of(encoding: Encoding = PLAIN, **sizes) -> Player:
+    description = architecture(**{"embedding": 12, "layers": [10, 10], "head": 9, **sizes})
+    return Player(description, encoding, random_weights(description, encoding))
+
+
+@st.composite
+def any_events(draw):
+    n = draw(st.integers(1, 30))
+
+    def whole(top):
+        return st.lists(st.integers(0, top), min_size=n, max_size=n)
+
+    rows = np.zeros((n, 6), np.int16)
+    rows[:, TIME] = draw(whole(PLAIN.stop - 1))
+    rows[:, PITCH] = draw(whole(127))
+    rows[:, DURATION] = draw(whole(len(PLAIN.duration_steps) - 1))
+    rows[:, POSITION] = draw(whole(PLAIN.n_positions - 1))
+    rows[:, METRE] = draw(st.integers(0, len(PLAIN.metres) - 1))
+    return np.concatenate([PLAIN.start_row[None], rows]).astype(np.int16)
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_events())
+def test_what_sounds_is_shown_as_counted_by_hand(events):
+    features = Features(PLAIN)
+    columns = features.follow([events], len(events) + 2)[0]
+    assert not columns[len(events) :].any()
+    steps, lengths = np.array([*PLAIN.time_steps, 0, 0]), np.array([*PLAIN.duration_steps, 0])
+    onsets = np.cumsum(steps[events[:, TIME]])
+    ends = np.where(np.arange(len(events)) == 0, 0, onsets + lengths[events[:, DURATION]])
+    for row in range(len(events)):
+        sounding = np.flatnonzero(ends[:row] > onsets[row])
+        held = np.zeros(128, int)
+        held[events[sounding, PITCH]] = 1
+        start = features.starts["held"]
+        assert columns[row, start : start + 128].tolist() == held.tolist()
+        last = {}  # a pitch struck twice sounds until the later end
+        for earlier in range(row + 1):
+            pitch = events[earlier, PITCH]
+            last[pitch] = max(ends[earlier], last.get(pitch, 0))
+        left = [end - onsets[row] for end in last.values() if end > onsets[row]]
+        ending = min(min(left, default=0), LONGEST_ENDING)
+        assert columns[row, features.starts["ending"] :].argmax() == ending
+        assert columns[row].sum() - held.sum() == 6  # one in each of metre, time, position, pitch, duration, ending
+
+
+def test_columns_known_for_a_field_do_not_tell_it():
+    features, rows = Features(LOUD), events_of(1, encoding=LOUD)[5:6]
+    left = features.silence(1)
+    for field, column in (("pitch", PITCH), ("duration", DURATION), ("velocity", VELOCITY)):
+        other = rows.copy()
+        other[:, column] = (other[:, column] + 1) % LOUD.n_classes[field]
+        shown, changed = features.show(left, rows)[0], features.show(left, other)[0]
+        assert (shown[:, : features.known(field)] == changed[:, : features.known(field)]).all()
+        assert (shown != changed).any()
+
+
+@pytest.mark.parametrize(("encoding", "layers"), [(PLAIN, [10, 10]), (LOUD, [14, 8])])
+def test_numpy_plays_what_keras_trains(encoding, layers):
+    from farm.training.network import Network
+
+    description = architecture(embedding=12, layers=layers, head=9)
+    weights = random_weights(description, encoding)
+    events = np.concatenate([events_of(1, 48, encoding)[:-1], events_of(2, 10, encoding)[1:]])
+    network, features = Network(description, encoding, dropout=0.2), Features(encoding)
+    columns = features.follow([events], len(events))
+    network(columns)
+    for name, variable in network.weights_by_name().items():
+        variable.assign(weights[name])
+    trained = {field: np.array(logits)[0] for field, logits in network(columns).items()}
+
+    player = Player(description, encoding, weights)
+    state = player.start(1)
+    assert len(events) > 300
+    for step in range(len(events) - 1):
+        state = player.feed(state, events[step : step + 1])
+        for field in encoding.fields:
+            played = player.logits(state, field, events[step + 1 : step + 2])[0]
+            np.testing.assert_allclose(played, trained[field][step], atol=1e-4)
+
+
+def test_pieces_side_by_side_do_not_touch_each_other():
+    player, pieces = player_of(), [events_of(seed) for seed in (1, 2, 3)]
+    rows = np.stack([piece[:40] for piece in pieces], axis=1)
+    state = player.start(3)
+    for row in rows:
+        state = player.feed(state, row)
+    for number, piece in enumerate(pieces):
+        alone = player.start(1)
+        for row in piece[:40]:
+            alone = player.feed(alone, row[None])
+        for field in PLAIN.fields:
+            together = player.logits(state, field, rows[-1])[number]
+            np.testing.assert_allclose(together, player.logits(alone, field, rows[-1, number][None])[0], atol=1e-5)
+
+
+def test_a_state_can_be_gone_back_to():
+    player, events = player_of(LOUD), events_of(3, encoding=LOUD)
+    state = player.start(1)
+    for row in events[:10]:
+        state = player.feed(state, row[None])
+    before = player.logits(state, "pitch", events[10][None])
+    player.feed(state, events[10][None])
+    np.testing.assert_array_equal(player.logits(state, "pitch", events[10][None]), before)
+
+
+def test_a_field_sees_those_before_it_and_no_other():
+    player, events = player_of(LOUD), events_of(3, encoding=LOUD)
+    state = player.feed(player.start(1), events[:1])
+    row = events[1:2]
+    for place, field in enumerate(LOUD.fields):
+        first = player.logits(state, field, row)
+        for other_place, other in enumerate(LOUD.fields):
+            changed = row.copy()
+            changed[:, other_place] = (changed[:, other_place] + 3) % LOUD.n_classes[other]
+            same = np.array_equal(first, player.logits(state, field, changed))
+            assert same == (other_place >= place), (field, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"kind": "python"}, "kind"),
+        ({"layers": "256"}, "layers"),
+        ({"layers": []}, "layers"),
+        ({"layers": [10, True]}, "True"),
+        ({"embedding": 10**9}, "1000000000"),
+        ({"head": 0}, "0"),
+        ({"code": "import os"}, "code"),
+    ],
+)
+def test_unknown_networks_are_refused_by_name(change, named):
+    description = {**architecture(embedding=12, layers=[10, 10], head=9), **change}
+    with pytest.raises(IntegrityError, match=named):
+        Player(description, PLAIN, {})
+
+
+def test_weights_that_do_not_fit_are_refused_by_name():
+    description = architecture(embedding=12, layers=[10], head=9)
+    good = random_weights(description, PLAIN)
+    with pytest.raises(IntegrityError, match=r"'lstm1\.bias' is missing"):
+        Player(description, PLAIN, {name: value for name, value in good.items() if name != "lstm1.bias"})
+    with pytest.raises(IntegrityError, match="'extra' is not one of this network's"):
+        Player(description, PLAIN, {**good, "extra": good["lstm1.bias"]})
+    with pytest.raises(IntegrityError, match=r"'time\.out\.bias' has shape \(3,\)"):
+        Player(description, PLAIN, {**good, "time.out.bias": np.zeros(3)})
