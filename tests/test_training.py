@@ -75,20 +75,16 @@ def test_epochs_differ_and_repeat_exactly():
     assert len(draw[0]) == len(draw[1])
 
 
-@pytest.mark.parametrize(("tonic", "expected"), [(24, range(0, 7)), (104, range(-5, 1))])
-def test_transposition_stays_within_the_pitches(tonic, expected):
+@pytest.mark.parametrize("tonic", [26, 60, 108])
+def test_transposition_stays_within_the_pitches(tonic):
     parts = whole([piece(number, 4, tonic) for number in range(3)])
-    pitches = np.concatenate([part.events[1:-1, PITCH] for part in parts])
-    room = range(-min(5, pitches.min()), min(6, 127 - pitches.max()) + 1)
-    found = {
-        window.semitones
-        for epoch in range(60)
-        for window in training_windows(parts, PLAIN, 64, down=5, up=6, seed=1, epoch=epoch)
-    }
-    assert found <= set(range(-5, 7))
-    assert len(found) > 3
-    assert min(found) >= expected[0]
-    assert max(found) <= max(room[-1], expected[-1])
+    found = [set() for _ in parts]
+    for epoch in range(80):
+        for window in training_windows(parts, PLAIN, 64, down=5, up=6, seed=1, epoch=epoch):
+            found[window.part].add(window.semitones)
+    for part, semitones in zip(parts, found, strict=True):
+        pitches = part.events[1:-1, PITCH]
+        assert semitones == set(range(-min(5, pitches.min()), min(6, 127 - pitches.max()) + 1))
 
 
 def test_a_batch_says_what_is_predicted():
@@ -167,7 +163,7 @@ def test_products_follow_the_processor(tmp_path):
 
 
 def recipe_of(**training) -> Recipe:
-    asked = {"window_notes": 32, "batch_windows": 4, "max_epochs": 4, "learning_rate": 0.01, **training}
+    asked = {"window_notes": 16, "batch_windows": 2, "max_epochs": 4, "learning_rate": 0.03, **training}
     return Recipe(network=Network(embedding=8, layers=[8, 8], head=8), training=Training(**asked))
 
 
@@ -212,7 +208,7 @@ def test_training_learns_and_writes_what_the_contract_names(trained):
     assert result["best_epoch"] == 4
     assert not result["weak_reference"]
     about = storage.read_json(layout.run_recipe("tunes", "one"))
-    assert about["recipe"]["training"]["window_notes"] == 32
+    assert about["recipe"]["training"]["window_notes"] == 16
     assert about["seed"] == 3
     assert about["kernel"] == result["kernel"]
 
@@ -220,9 +216,10 @@ def test_training_learns_and_writes_what_the_contract_names(trained):
 def test_the_snapshot_plays_at_the_bits_that_training_reported(trained):
     storage, _ = trained
     heldout = [piece(number, 8, 60 + number) for number in range(2)]
+    assert max(map(len, heldout)) < 4 * 16 + 2, "one held-out window takes a whole piece"
     played = bits_per_note(snapshots.player(storage, "tunes", "one", 4), PLAIN, heldout)
-    # Two things differ: bfloat16 products, and windows that begin out of a zero state after 16 notes of context.
-    assert played == pytest.approx(lines_of(storage)[-1]["val_bits_per_note"], abs=0.05)
+    reported = lines_of(storage)[-1]["val_bits_per_note"]
+    assert played == pytest.approx(reported, abs=0.02), "bfloat16 products may differ a little"
 
 
 def test_the_same_seed_gives_the_same_run_after_a_kill_too(trained, tmp_path):
@@ -365,7 +362,7 @@ def test_a_blow_up_is_tried_again_once_from_before_it(fake, tmp_path):
     assert [line["epoch"] for line in written] == [1, 2, 3, 3, 4, 5]
     assert written[2]["loss"] is None
     assert [line["retries"] for line in lines_of(storage)] == [0, 0, 1, 1, 1]
-    assert written[-1]["learning_rate"] == pytest.approx(0.01 / 3, rel=1e-3)
+    assert written[-1]["learning_rate"] == pytest.approx(0.03 / 3, rel=1e-3)
     assert result["retries"] == 1
     assert result["stopped"] == "max_epochs"
     assert "NaN" not in storage.read_bytes(layout.metrics("tunes", "one")).decode()
@@ -400,11 +397,12 @@ def test_patience_and_minutes_end_a_run(fake, tmp_path):
 
 
 def test_a_gain_too_small_to_matter_does_not_wake_patience():
-    bits = [3.0, 2.0, *(2.0 - 0.0004 * step for step in range(12))]
+    bits = [3.0, 2.0, *(2.0 - 0.0004 * step for step in range(1, 9)), 1.99]
     lines = [{"epoch": epoch, "seconds": 1.0, "val_bits_per_note": value} for epoch, value in enumerate(bits, start=1)]
-    assert stop_reason(lines, Training(patience_epochs=8)) is None
+    assert stop_reason(lines[:9], Training(patience_epochs=7)) is None, "ten epochs are always trained"
     assert stop_reason(lines[:10], Training(patience_epochs=8)) == "patience"
-    assert stop_reason(lines[:9], Training(patience_epochs=7)) is None
+    assert stop_reason(lines[:10], Training(patience_epochs=9)) is None
+    assert stop_reason(lines, Training(patience_epochs=8)) is None, "a real gain does"
 
 
 def test_progress_is_reported_after_every_epoch(fake, tmp_path):

@@ -1,7 +1,7 @@
 """A reader process with time and memory limits: a file that hangs, crashes or swells costs itself only.
 
-The child stays warm over many files and is started anew after a failure, after `FILES_PER_CHILD` files, and never
-outlives its parent.
+The child stays warm over many files and is started anew after a failure and after `FILES_PER_CHILD` files. It ends by
+itself when it has had nothing to do for a while, and never outlives its parent.
 
 Small files are answered several at a time, so that they cost no switch between processes each. What was not answered
 when a child fails is read again, file by file, so that no file is tried more than twice.

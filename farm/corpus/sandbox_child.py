@@ -10,6 +10,7 @@ or unpickled.
 
 import json
 import os
+import select
 import signal
 import struct
 import sys
@@ -25,6 +26,7 @@ from farm.errors import ReadError
 LENGTH = struct.Struct(">I")
 MEMORY_EXIT = 77
 FLUSH_SECONDS = 0.02
+IDLE_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
 _FACTS = tuple(field.name for field in fields(Reading) if field.name != "notes")
 
@@ -57,7 +59,7 @@ def unpack(body: bytearray) -> tuple[list[Reading], tuple[str, str] | None]:
 
 
 def serve(parent: int, memory_bytes: int) -> None:
-    """Answer requests until the parent closes the pipe."""
+    """Answer requests until the parent closes the pipe, or asks for nothing for `IDLE_SECONDS`."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
     _die_with(parent)
     from farm.corpus.readers import read_file
@@ -68,7 +70,10 @@ def serve(parent: int, memory_bytes: int) -> None:
     _limit_memory(memory_bytes)
     answers.write(frame([b"ready"]))
     answers.flush()
-    while len(head := requests.read(LENGTH.size)) == LENGTH.size:
+    while select.select([requests], [], [], IDLE_SECONDS)[0]:
+        head = requests.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return
         body = memoryview(requests.read(LENGTH.unpack(head)[0]))
         (size,) = LENGTH.unpack_from(body)
         at, flushed = LENGTH.size + size, time.monotonic()

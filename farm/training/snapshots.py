@@ -107,7 +107,7 @@ def load_state(storage: Storage, style: str, run: str) -> tuple[dict[str, np.nda
 def _packed(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
     """Return a safetensors file; its metadata is one entry, because the library orders several by chance."""
     metadata = {"about": json.dumps(about, sort_keys=True)}
-    return pack({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    return pack({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
 
 
 def _unpacked(storage: Storage, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

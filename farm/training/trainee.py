@@ -6,8 +6,9 @@ What happens in an epoch depends on (seed, epoch) and on the state before it, on
 the running mean of the weights (`farm.training.network.Adam`): it is judged and kept, the raw weights learn.
 """
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +23,8 @@ from farm.training.network import Adam, Network
 
 _LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
 _LEAST_WINDOWS = 4
+_HELDOUT_LENGTH = 4  # in windows of training: a judged note should know as much before it as one that is composed
+_HELDOUT_WINDOWS = 16
 
 
 class Trainee:
@@ -83,12 +86,15 @@ class Trainee:
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
             dropout.seed_generator.state.assign(state)
         self._optimizer.norm_sum.assign(0.0)
-        data = self._batches(self._parts, windows, size, training.window_notes)
-        history = self._network.fit(data, shuffle=False, verbose=0).history
+        found, n_steps = {"loss": math.nan, "accuracy": math.nan}, 0
+        self._network.reset_metrics()
+        for made in self._batches(self._parts, windows, size, training.window_notes):
+            found = self._network.train_on_batch(*made, return_dict=True)
+            n_steps += 1
         return {
-            "loss": float(history["loss"][-1]),
-            "accuracy": float(history["accuracy"][-1]),
-            "grad_norm": float(_array(self._optimizer.norm_sum)) / len(data),
+            "loss": float(found["loss"]),
+            "accuracy": float(found["accuracy"]),
+            "grad_norm": float(_array(self._optimizer.norm_sum)) / n_steps,
             "learning_rate": float(keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
             "notes_per_second": self.n_notes / (time.perf_counter() - began),
         }
@@ -97,10 +103,13 @@ class Trainee:
         """Return loss (nats per note) and accuracy of the average on the held-out parts."""
         raw = self._raw()
         self._assign(self.average())
-        length = 2 * self._training.window_notes
+        length = _HELDOUT_LENGTH * self._training.window_notes
         windows = heldout_windows(self._heldout, length)
-        size = min(len(windows), max(self._training.batch_windows // 2, 1))
-        found = self._network.evaluate(self._batches(self._heldout, windows, size, length), verbose=0, return_dict=True)
+        size = min(len(windows), _HELDOUT_WINDOWS)
+        found = {"loss": math.nan, "accuracy": math.nan}
+        self._network.reset_metrics()
+        for made in self._batches(self._heldout, windows, size, length):
+            found = self._network.test_on_batch(*made, return_dict=True)
         self._assign(raw)
         return {name: float(found[name]) for name in ("loss", "accuracy")}
 
@@ -129,28 +138,11 @@ class Trainee:
         for name, variable in self._network.weights_by_name().items():
             variable.assign(weights[name])
 
-    def _batches(self, parts: Sequence[Part], windows: Sequence[Window], size: int, length: int) -> "_Batches":
-        def make(index: int) -> Batch:
-            chosen = windows[index * size : (index + 1) * size]
-            return batch(parts, chosen, self._encoding, self._features, size=size, length=length)
-
-        return _Batches(make, -(-len(windows) // size))
-
-
-class _Batches(keras.utils.PyDataset):
-    """Batches made when they are asked for, in order."""
-
-    def __init__(self, make: Callable[[int], Batch], n: int) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._make = make
-        self._n = n
-
-    def __len__(self) -> int:
-        return self._n
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        columns, targets, weights = self._make(index)
-        return columns, targets, weights
+    def _batches(self, parts: Sequence[Part], windows: Sequence[Window], size: int, length: int) -> Iterator[Batch]:
+        """Make the batches one by one; the metrics of Keras add up over them."""
+        for begin in range(0, len(windows), size):
+            chosen = windows[begin : begin + size]
+            yield batch(parts, chosen, self._encoding, self._features, size=size, length=length)
 
 
 def _built(
