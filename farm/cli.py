@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 
-import click
 import typer
 
 from farm.commands import farming, models
@@ -17,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # of every mistake on the command line
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(farming.init, farming.plan, farming.run, farming.status),
     *(models.approve, models.reject, models.compose, models.ship, models.verify),
@@ -32,11 +32,11 @@ def main() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except FarmError as error:
         _fail(str(error), error.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         _fail("interrupted", 130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+    except _UsageError as error:
+        told = str(error)  # the whole help, when no command was named
+        _fail(told if told.lstrip().startswith("Usage") else f"farm: {told}; see 'farm --help'", 2)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)

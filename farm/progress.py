@@ -24,7 +24,7 @@ def clock(seconds: float) -> str:
     Examples
     --------
     >>> clock(7.6), clock(75), clock(4000)
-    ('8 s', '1 min 15 s', '1 h 07 min')
+    ('8 s', '1 min 15 s', '1 h 06 min')
     """
     whole = round(seconds)
     if whole < 60:
@@ -45,7 +45,7 @@ def describe(facts: Mapping[str, Any]) -> str:
         return f"epoch {facts['epoch']} of {facts['max_epochs']}, {loss_text}{bits_text}{left}"
     if stage == "read":
         rate = f", {facts['pieces_per_second']:.1f} pieces/s" if facts.get("pieces_per_second") else ""
-        return f"reading batch {facts['done']} of {facts['total']} ({facts['pieces']} files){rate}"
+        return f"reading batch {facts['done']} of {facts['total']} ({facts['files']} files){rate}"
     if stage == "judge" and "done" in facts:
         return f"listening to snapshot {facts['done']} of {facts['total']}"
     return {"baseline": "counting n-grams", "judge": "judging", "publish": "publishing"}.get(stage, stage)
@@ -58,6 +58,8 @@ def sentence(stage: str, result: Mapping[str, Any]) -> str:
             f"{state} {result['states'].get(state, 0):,}" for state in ("read", "duplicate", "rejected", "skipped")
         )
         return f"{counts} · {result['notes']:,} notes"
+    if stage == "baseline" and result["bits_per_note"] is None:
+        return "no held-out notes to measure n-grams on"
     if stage == "baseline":
         return f"best n-gram: {result['bits_per_note']:.2f} bits a note ({result['order']} notes of context)"
     if stage == "train":

@@ -188,20 +188,28 @@ def test_a_style_that_fails_does_not_stop_the_other(farmed, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "noise").mkdir()
     (tmp_path / "noise" / "a.mid").write_bytes(b"MThd")
+    write_midi(tmp_path / "alone" / "only.mid", tune(5, bars=60))
 
     def add(data):
         del data["styles"]["hill-songs"]
-        for name in ("empty", "noise", "missing"):
+        for name in ("empty", "noise", "missing", "alone"):
             data["styles"][name] = {"sources": [{"folder": name}]}
 
     edit(tmp_path / "corpora.yaml", add)
-    out = farm("run", "--executor", "local", "--json", cwd=tmp_path, code=1)
+    done = subprocess.run(
+        [FARM, "run", "--executor", "local", "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    out = done.stdout
     catalog = catalog_of(tmp_path)
     failed = {failure["style"]: failure["message"] for failure in catalog["failures"] if failure["stage"] == "read"}
     assert set(failed) == {"empty", "noise", "missing"}
     assert "none of its 1 files could be read" in failed["noise"]
     assert "missing" in failed["missing"]
-    assert "valley: read" in out or "read 10" in out
+    assert not [
+        failure for failure in catalog["failures"] if failure["style"] == "alone" and failure["stage"] != "judge"
+    ]
+    assert json.loads(out)["styles"][-1]["ran"] == ["read", "baseline", "train", "judge", "publish"]
     assert "empty" in (tmp_path / "artifacts" / "site" / "index.html").read_text()
 
 
@@ -218,6 +226,8 @@ def test_a_style_that_fails_does_not_stop_the_other(farmed, tmp_path):
         (["approve", "nobody", "--why", "x"], "nobody: is not in the catalog"),
         (["ship", "pack2", "--budget", "lots"], "'lots' is no size"),
         (["verify", "nowhere"], "nowhere"),
+        (["run", "--nope"], "No such option: --nope; see 'farm --help'"),
+        (["sow"], "No such command 'sow'"),
     ],
 )
 def test_a_mistake_gets_a_message_and_no_trace(farmed, arguments, message):

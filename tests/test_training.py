@@ -167,15 +167,17 @@ def recipe_of(**training) -> Recipe:
     return Recipe(network=Network(embedding=8, layers=[8, 8], head=8), training=Training(**asked))
 
 
-def train_small(root, recipe, run="one", report=None, n_heldout=2, **more):
-    pieces = [piece(number, 8, 60 + number % 5) for number in range(8)]
+HELDOUT = [piece(100 + number, 4 + number % 5) for number in range(18)]  # more than one batch
+
+
+def train_small(root, recipe, run="one", report=None, heldout=HELDOUT, **more):
     storage = Storage(root)
     result = fit(
         storage,
         "tunes",
         run,
-        train=pieces[n_heldout:],
-        heldout=pieces[:n_heldout],
+        train=[piece(number, 8, 60 + number % 5) for number in range(6)],
+        heldout=heldout,
         encoding=PLAIN,
         recipe=recipe,
         seed=3,
@@ -215,9 +217,8 @@ def test_training_learns_and_writes_what_the_contract_names(trained):
 
 def test_the_snapshot_plays_at_the_bits_that_training_reported(trained):
     storage, _ = trained
-    heldout = [piece(number, 8, 60 + number) for number in range(2)]
-    assert max(map(len, heldout)) < 4 * 16 + 2, "one held-out window takes a whole piece"
-    played = bits_per_note(snapshots.player(storage, "tunes", "one", 4), PLAIN, heldout)
+    assert max(map(len, HELDOUT)) < 4 * 16 + 2, "one held-out window takes a whole piece"
+    played = bits_per_note(snapshots.player(storage, "tunes", "one", 4), PLAIN, HELDOUT)
     reported = lines_of(storage)[-1]["val_bits_per_note"]
     assert played == pytest.approx(reported, abs=0.02), "bfloat16 products may differ a little"
 
@@ -415,7 +416,7 @@ def test_progress_is_reported_after_every_epoch(fake, tmp_path):
 
 
 def test_without_heldout_pieces_the_reference_is_weak(fake, tmp_path):
-    _, result = train_small(tmp_path, recipe_of(), n_heldout=0)
+    _, result = train_small(tmp_path, recipe_of(), heldout=[])
     assert result["weak_reference"]
 
 

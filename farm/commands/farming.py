@@ -10,7 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-import click
 import typer
 
 from farm.commands.options import Artifacts, ConfigFile, Json, names, print_json, storage_at
@@ -69,9 +68,9 @@ def run(
     from farm.status import run_facts, run_lines
 
     if until not in UNTIL:
-        raise click.BadParameter(f"{until!r} is not a stage; choose from {', '.join(UNTIL)}", param_hint="--until")
+        raise typer.BadParameter(f"{until!r} is not a stage; choose from {', '.join(UNTIL)}", param_hint="--until")
     if executor not in ("ray", "local"):
-        raise click.BadParameter(f"{executor!r} is not an executor; choose ray or local", param_hint="--executor")
+        raise typer.BadParameter(f"{executor!r} is not an executor; choose ray or local", param_hint="--executor")
     farm, storage = _load(config, artifacts, recipe)
     chosen = _chosen(farm, names(styles), config)
     console = Console(stderr=True)

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from farm.commands.options import Artifacts, Json, Why, names, print_json, storage_at
@@ -119,5 +118,5 @@ def _bytes(text: str) -> int:
     units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
     match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]*)\s*", text.lower())
     if match is None or match[2] not in units or match[1].count(".") > 1:
-        raise click.BadParameter(f"{text!r} is no size; give one such as 20MB", param_hint="--budget")
+        raise typer.BadParameter(f"{text!r} is no size; give one such as 20MB", param_hint="--budget")
     return round(float(match[1]) * units[match[2]])

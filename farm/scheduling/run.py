@@ -55,7 +55,9 @@ class StyleState:
     active: set[str] = field(default_factory=set)  # stages at work now
     batches_left: int = 0
     batches: int = 0
-    began: dict[str, float] = field(default_factory=dict)
+    pieces_read: int = 0
+    began: dict[str, float] = field(default_factory=dict)  # by stage, when its first task started, monotonic seconds
+    spent: dict[str, float] = field(default_factory=dict)  # by stage, what its tasks took, seconds
     stage_failed: str = ""
     error: str = ""
     ran: list[str] = field(default_factory=list)
@@ -155,13 +157,22 @@ class _Loop:
             self._enqueue(state)
         while self.waiting or self.running:
             for task in choose(self.waiting, self.running, self.executor.capacity):
-                self.waiting.remove(task)
-                self.running.append(task)
-                self.executor.submit(task)
+                self._start(task)
             for outcome in self.executor.wait(_POLL_SECONDS):
                 self.running = [task for task in self.running if task.id != outcome.task.id]
                 self._book(outcome)
             self.listener.tick(list(self.states.values()))
+
+    def _start(self, task: Task) -> None:
+        self.waiting.remove(task)
+        self.running.append(task)
+        state = self.states[task.style]
+        if task.stage not in state.began:
+            state.began[task.stage] = time.monotonic()
+            ledger.note_attempt(self.storage, state.style, task.stage, "started")
+            ledger.report_progress(self.storage, state.style, stage=task.stage)
+            self.listener.begin(state, next(job for job in state.jobs if job.stage == task.stage))
+        self.executor.submit(task)
 
     def _enqueue(self, state: StyleState) -> None:
         """Turn the style's jobs that can start into tasks."""
@@ -171,9 +182,6 @@ class _Loop:
             if job.stage in state.active:
                 continue
             state.active.add(job.stage)
-            state.began[job.stage] = time.monotonic()
-            ledger.note_attempt(self.storage, state.style, job.stage, "started")
-            self.listener.begin(state, job)
             if job.stage == "read":
                 batches = stages.batches_to_read(state.files, self.storage)
                 state.batches = state.batches_left = len(batches)
@@ -210,7 +218,8 @@ class _Loop:
         """Write down what a task left, and start what follows."""
         task, state = outcome.task, self.states[outcome.task.style]
         if state.error:
-            return  # another batch of it has failed already
+            return  # another task of it has failed already
+        state.spent[task.stage] = state.spent.get(task.stage, 0.0) + outcome.seconds
         if not outcome.ok:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
@@ -222,13 +231,14 @@ class _Loop:
             return
         if not task.ends_stage:
             state.batches_left -= 1
+            state.pieces_read += outcome.value["tunes"]
             if state.batches_left == 0:
                 self._clean(state)
             return
         self._finish_stage(state, task.stage, outcome.value)
 
     def _finish_stage(self, state: StyleState, stage: str, value: dict[str, Any]) -> None:
-        seconds = time.monotonic() - state.began[stage]
+        seconds = state.spent[stage]
         inputs = next(dict(job.inputs) for job in state.jobs if job.stage == stage)
         ledger.write_receipt(self.storage, state.style, stage, inputs=inputs, result=value, seconds=seconds)
         ledger.note_attempt(self.storage, state.style, stage, "done", seconds=seconds)
@@ -252,8 +262,12 @@ def _fail(storage: Storage, listener: Listener, state: StyleState, stage: str, m
 
 
 def progress_of(storage: Storage, state: StyleState) -> dict[str, Any]:
-    """Return what can be shown of a style that is being worked on."""
+    """Return what can be shown of a style that is being worked on; nothing while it waits for its turn."""
+    if not state.active & set(state.began):
+        return {}
     if "read" in state.active:
-        done = state.batches - state.batches_left
-        return {"stage": "read", "done": done, "total": max(1, state.batches), "pieces": len(state.files)}
+        rate = state.pieces_read / max(time.monotonic() - state.began["read"], 1e-9)
+        done, files = state.batches - state.batches_left, sum(file.is_wanted for file in state.files)
+        counts = {"done": done, "total": max(1, state.batches), "files": files}
+        return {"stage": "read", **counts, "pieces_per_second": rate}
     return ledger.read_progress(storage, state.style)

@@ -78,7 +78,7 @@ def fit(
     parts, judged, weak = _split(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
-    prepare(n_threads)
+    backend = prepare(n_threads)
     from farm.training.trainee import Trainee
 
     trainee = Trainee(shape, encoding, training, parts, judged, dropout=network.dropout, seed=seed, weights=start_from)
@@ -88,7 +88,15 @@ def fit(
         "weak_reference": weak,
         "notes": trainee.n_notes,
     }
-    storage.write_json(layout.run_recipe(style, run), _about(recipe, seed, shape, encoding, facts, start_from))
+    about = {
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "architecture": shape,
+        "encoding": encoding.to_json(),
+        "from_base": start_from is not None,
+        "versions": {name: metadata.version(name) for name in ("keras", backend, "numpy")},
+    }
+    storage.write_json(layout.run_recipe(style, run), {**about, **facts})
     record = Record(storage, style, run, shape, encoding)
     stopped = _run(trainee, record, training, report)
     best = best_line(record.lines)
@@ -108,10 +116,10 @@ def fit(
     }
 
 
-def prepare(n_threads: int) -> None:
-    """Load the training library without its chatter and set its threads; call it before anything else loads Keras.
+def prepare(n_threads: int) -> str:
+    """Load the training library without its chatter, set its threads, and return the name of Keras's backend.
 
-    In a process that has trained before, the threads stay as they were.
+    Call it before anything else loads Keras. In a process that has trained before, the threads stay as they were.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr():
@@ -122,6 +130,7 @@ def prepare(n_threads: int) -> None:
         with suppress(RuntimeError):  # TensorFlow is running already
             tf.config.threading.set_intra_op_parallelism_threads(n_threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
+    return str(keras.backend.backend())
 
 
 @contextmanager
@@ -192,23 +201,3 @@ def _split(
     if notes < _LEAST_NOTES or not judged:
         raise StyleError(f"{style}: only {notes} notes to train on, at least {_LEAST_NOTES} are needed; add more music")
     return parts, judged, weak
-
-
-def _about(
-    recipe: Recipe,
-    seed: int,
-    shape: Mapping[str, Any],
-    encoding: Encoding,
-    facts: Mapping[str, Any],
-    start_from: Mapping[str, np.ndarray] | None,
-) -> dict[str, Any]:
-    """Return what stands beside the weights: the recipe as resolved and all that the run depended on."""
-    return {
-        "recipe": recipe.model_dump(mode="json"),
-        "seed": seed,
-        "architecture": dict(shape),
-        "encoding": encoding.to_json(),
-        "from_base": start_from is not None,
-        "versions": {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")},
-        **facts,
-    }

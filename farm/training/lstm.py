@@ -19,29 +19,27 @@ import keras
 BFLOAT16_FLAG = "amx_bf16"  # without the tile unit bfloat16 products are no faster than float32
 
 
+def is_own_layer_faster() -> bool:
+    """Tell whether this is the place for `FastLSTM`: TensorFlow on a processor."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
 def products(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the type in which this machine multiplies fastest, 'bfloat16' or 'float32'."""
-    if keras.backend.backend() != "tensorflow" or has_gpu():
-        return "float32"
+    """Return the type in which matrices are multiplied fastest here, 'bfloat16' or 'float32'."""
     try:
         flags = cpu_info.read_text().split()
     except OSError:
         return "float32"
-    return "bfloat16" if BFLOAT16_FLAG in flags else "float32"
-
-
-def has_gpu() -> bool:
-    """Tell whether Keras's backend sees a GPU."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    return bool(keras.distribution.list_devices("gpu"))
+    return "bfloat16" if BFLOAT16_FLAG in flags and is_own_layer_faster() else "float32"
 
 
 def lstm_layer(units: int, name: str, product_type: str) -> keras.layers.Layer:
     """Return the fastest LSTM layer for this backend and device; it returns its output at every step."""
-    if keras.backend.backend() == "tensorflow" and not has_gpu():
+    if is_own_layer_faster():
         return FastLSTM(units, product_type, name=name)
     return keras.layers.LSTM(units, return_sequences=True, name=name)
 
@@ -49,9 +47,9 @@ def lstm_layer(units: int, name: str, product_type: str) -> keras.layers.Layer:
 def kernel_name(product_type: str) -> str:
     """Return which LSTM kernel trains here, for a run's report."""
     backend = keras.backend.backend()
-    if backend == "tensorflow" and not has_gpu():
-        return f"own LSTM on tensorflow, {product_type} products"
-    return f"keras LSTM on {backend}{', GPU' if has_gpu() else ''}"
+    if is_own_layer_faster():
+        return f"own LSTM on {backend}, processor, {product_type} products"
+    return f"Keras's LSTM on {backend}{', GPU' if backend == 'tensorflow' else ''}"
 
 
 class FastLSTM(keras.layers.Layer):

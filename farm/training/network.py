@@ -52,11 +52,11 @@ class Network(keras.Model):
         ]
         self.dropouts = [keras.layers.Dropout(dropout, seed=number) for number, _ in enumerate(self.layers_of_time)]
         later = self.fields[1:]
-        self.recall = {field: keras.layers.Dense(head, dtype=mixed, name=f"{field}.memory") for field in later}
+        self.recall = {field: keras.layers.Dense(head, dtype=mixed, name=f"{field}_memory") for field in later}
         self.lookup = {
-            field: keras.layers.Dense(head, use_bias=False, dtype=mixed, name=f"{field}.known") for field in later
+            field: keras.layers.Dense(head, use_bias=False, dtype=mixed, name=f"{field}_known") for field in later
         }
-        self.choose = {field: keras.layers.Dense(sizes[field], name=f"{field}.out") for field in self.fields}
+        self.choose = {field: keras.layers.Dense(sizes[field], name=f"{field}_out") for field in self.fields}
         self.per_note = {name: PerNote(name=name) for name in ("loss", "accuracy")}
 
     def call(self, columns: Any, training: bool = False) -> dict[str, Any]:
@@ -77,6 +77,7 @@ class Network(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
         """Return the mean loss of a batch in nats per note, and add to the epoch's sums."""
+        y, sample_weight = ops.convert_to_tensor(y), ops.convert_to_tensor(sample_weight)
         nats = 0.0
         for index, field in enumerate(self.fields):
             surprise = keras.losses.sparse_categorical_crossentropy(y[..., index], y_pred[field], from_logits=True)
@@ -97,7 +98,8 @@ class Network(keras.Model):
         heads = [*self.recall.values(), *self.lookup.values(), *self.choose.values()]
         for layer in [self.inward, *self.layers_of_time, *heads]:
             for variable in layer.trainable_variables:
-                found[f"{layer.name}.{variable.name.replace('recurrent_kernel', 'recurrent')}"] = variable
+                part = "recurrent" if variable.name == "recurrent_kernel" else variable.name
+                found[f"{layer.name.replace('_', '.')}.{part}"] = variable  # torch allows no dot in a layer's name
         return {name: found[name] for name in self.shapes}
 
 

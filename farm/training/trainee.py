@@ -8,7 +8,7 @@ the running mean of the weights (`farm.training.network.Adam`): it is judged and
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,9 +16,9 @@ import numpy as np
 
 from farm.config import Training
 from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
-from farm.music.encoding import Encoding
+from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
-from farm.training.lstm import kernel_name, products
+from farm.training.lstm import is_own_layer_faster, kernel_name, products
 from farm.training.network import Adam, Network
 
 _LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
@@ -66,7 +66,8 @@ class Trainee:
         self.learning_rate = learning_rate
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
-        self._network.compile(optimizer=self._optimizer, jit_compile=False)
+        # XLA would give bfloat16 products up on a processor; elsewhere Keras knows best.
+        self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch; return loss (nats per note), accuracy, grad_norm, learning_rate and notes_per_second."""
@@ -86,15 +87,11 @@ class Trainee:
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
             dropout.seed_generator.state.assign(state)
         self._optimizer.norm_sum.assign(0.0)
-        found, n_steps = {"loss": math.nan, "accuracy": math.nan}, 0
-        self._network.reset_metrics()
-        for made in self._batches(self._parts, windows, size, training.window_notes):
-            found = self._network.train_on_batch(*made, return_dict=True)
-            n_steps += 1
+        batches = self._batches(self._parts, windows, size, training.window_notes)
+        found = _per_note(self._network.train_on_batch, batches)
         return {
-            "loss": float(found["loss"]),
-            "accuracy": float(found["accuracy"]),
-            "grad_norm": float(_array(self._optimizer.norm_sum)) / n_steps,
+            **found,
+            "grad_norm": float(_array(self._optimizer.norm_sum)) / math.ceil(len(windows) / size),
             "learning_rate": float(keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
             "notes_per_second": self.n_notes / (time.perf_counter() - began),
         }
@@ -106,12 +103,9 @@ class Trainee:
         length = _HELDOUT_LENGTH * self._training.window_notes
         windows = heldout_windows(self._heldout, length)
         size = min(len(windows), _HELDOUT_WINDOWS)
-        found = {"loss": math.nan, "accuracy": math.nan}
-        self._network.reset_metrics()
-        for made in self._batches(self._heldout, windows, size, length):
-            found = self._network.test_on_batch(*made, return_dict=True)
+        found = _per_note(self._network.test_on_batch, self._batches(self._heldout, windows, size, length))
         self._assign(raw)
-        return {name: float(found[name]) for name in ("loss", "accuracy")}
+        return found
 
     def average(self) -> dict[str, np.ndarray]:
         """Return the running mean of the weights by name, float32."""
@@ -139,10 +133,21 @@ class Trainee:
             variable.assign(weights[name])
 
     def _batches(self, parts: Sequence[Part], windows: Sequence[Window], size: int, length: int) -> Iterator[Batch]:
-        """Make the batches one by one; the metrics of Keras add up over them."""
         for begin in range(0, len(windows), size):
             chosen = windows[begin : begin + size]
             yield batch(parts, chosen, self._encoding, self._features, size=size, length=length)
+
+
+def _per_note(step: Callable[..., dict[str, Any]], batches: Iterator[Batch]) -> dict[str, float]:
+    """Do a step with every batch; return loss and accuracy per note over all of them."""
+    sums, notes = {"loss": 0.0, "accuracy": 0.0}, 0.0
+    for made in batches:
+        in_batch = float(made.weights[..., PITCH].sum())
+        found = step(*made, return_dict=True)  # of this batch alone: Keras resets its metrics before each
+        # A batch may hold a STOP and no note; the network then gives the plain sum.
+        sums = {name: value + float(found[name]) * max(in_batch, 1.0) for name, value in sums.items()}
+        notes += in_batch
+    return {name: value / notes for name, value in sums.items()}
 
 
 def _built(
