@@ -42,8 +42,8 @@ class Training(Strict):
     """How a recipe's network is trained."""
 
     window_notes: Annotated[int, Field(ge=8, le=4096)] = 128
-    batch_windows: Annotated[int, Field(ge=1, le=4096)] = 32
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.006
+    batch_windows: Annotated[int, Field(ge=1, le=4096)] = 16
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     average_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     transpose_down_semitones: Annotated[int, Field(ge=0, le=24)] = 5

@@ -109,7 +109,7 @@ def status_facts(storage: Storage, *, with_rejects: bool) -> dict[str, Any]:
                 "style": style,
                 "done": [stage for stage in STAGES if stage in receipts],
                 "failed": progress.get("failed"),
-                "at_work": progress if running and not progress.get("failed") else None,
+                "at_work": progress if running and progress and not progress.get("failed") else None,
                 "states": result.get("read", {}).get("states", {}),
                 "epochs": result.get("train", {}).get("epochs"),
                 "epoch": result.get("judge", {}).get("epoch"),

@@ -111,6 +111,11 @@ def report_progress(storage: Storage, style: str, **facts: Any) -> None:
     os.replace(temporary, path)
 
 
+def clear_progress(storage: Storage, style: str) -> None:
+    """Forget what was told about a style: nothing is at work on it now."""
+    storage.path(layout.progress(style)).unlink(missing_ok=True)
+
+
 def read_progress(storage: Storage, style: str) -> dict[str, Any]:
     """Return what was last told about a style; empty when nothing was."""
     try:

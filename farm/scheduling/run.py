@@ -247,6 +247,8 @@ class _Loop:
         state.replan(self.storage)
         self.listener.end(state, stage, value)
         self._enqueue(state)
+        if not state.active:
+            ledger.clear_progress(self.storage, state.style)
 
 
 def _is_fresh(state: StyleState, stage: str) -> bool:
