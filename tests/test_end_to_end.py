@@ -244,25 +244,33 @@ def test_ray_does_the_same_and_leaves_no_process(farmed, tmp_path):
     shutil.copy(folder / "tiny.yaml", tmp_path)
     shutil.copy(folder / "corpora.yaml", tmp_path)
     edit(tmp_path / "corpora.yaml", lambda data: data["styles"].pop("hill-songs"))
+    before = ray_processes()
     out = json.loads(farm("run", "--cpus", "2", "--json", cwd=tmp_path))
     assert out["failed"] == []
     for kind in ("notes", "pieces"):
         ours, theirs = (sorted((root / "artifacts" / kind).rglob("*valley*/*.parquet")) for root in (tmp_path, folder))
         assert [path.read_bytes() for path in ours] == [path.read_bytes() for path in theirs]
-    assert not [line for line in processes() if str(tmp_path) in line or "farm-ray-" in line]
+    assert not [line for line in processes() if str(tmp_path) in line]
+    assert ray_processes() <= before
+
+
+def ray_processes():
+    """Return the folders of every Ray of a farm that is running on this machine."""
+    return {part for line in processes() for part in line.split("/") if part.startswith("farm-ray-")}
 
 
 def processes():
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_goes_on(farmed, tmp_path):
+@pytest.mark.parametrize("executor", ["local", "ray"])
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(farmed, tmp_path, executor):
     folder, _ = farmed
     shutil.copytree(folder / "music", tmp_path / "music")
     shutil.copy(folder / "corpora.yaml", tmp_path)
-    training = {**RECIPE["training"], "max_epochs": 150, "patience_epochs": 1000}
+    training = {**RECIPE["training"], "max_epochs": 100, "patience_epochs": 1000}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "training": training}))
-    command = ["run", "--executor", "local", "--styles", "valley", "--until", "train"]
+    command = ["run", "--executor", executor, "--styles", "valley", "--until", "train"]
     run = subprocess.Popen([FARM, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "artifacts").glob("runs/valley/*/metrics.jsonl")) and time.monotonic() < deadline:
@@ -273,10 +281,10 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(farmed, tmp_path):
     _, told = run.communicate(timeout=20)
     assert run.returncode == 143
     assert "'farm run corpora.yaml' goes on from there" in told
-    assert not [line for line in processes() if str(tmp_path) in line]
+    assert not [line for line in processes() if str(tmp_path) in line or f"farm-ray-{run.pid}-" in line]
     (metrics,) = (tmp_path / "artifacts").glob("runs/valley/*/metrics.jsonl")
     before = metrics.read_text().splitlines()
-    assert 1 <= len(before) < 150
-    farm(*command, cwd=tmp_path)
-    assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()][-1] == 150
+    assert 1 <= len(before) < 100
+    farm("run", "--executor", "local", *command[3:], cwd=tmp_path)
+    assert [json.loads(line)["epoch"] for line in metrics.read_text().splitlines()][-1] == 100
     assert metrics.read_text().splitlines()[: len(before) - 1] == before[:-1]

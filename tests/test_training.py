@@ -258,13 +258,14 @@ class FakeTrainee:
     kernel = "fake"
     n_notes = 100
 
-    def __init__(self, shape, encoding, training, parts, heldout, **_):
+    def __init__(self, shape, encoding, recipe, parts, heldout, *, seed, weights):
         self._shapes = weight_shapes(shape, encoding)
         self._steps = np.zeros(1)
-        self._rate = 0.0
 
-    def set_learning_rate(self, learning_rate):
+    def begin(self, learning_rate, state):
         self._rate = learning_rate
+        if state is not None:
+            self._steps = state["steps"].copy()
 
     def train_epoch(self, epoch):
         assert epoch == self._steps[0] + 1, "the state is not that of the epoch before"
@@ -281,9 +282,6 @@ class FakeTrainee:
 
     def state(self):
         return {"steps": self._steps.copy()}
-
-    def restore(self, state):
-        self._steps = state["steps"].copy()
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def run(
     chosen = _chosen(farm, names(styles), config)
     console = Console(stderr=True)
     listener = (Bars if console.is_terminal and not json_out else PlainLines)(storage, console)
-    signal.signal(signal.SIGTERM, _terminate)
+    terminated = _interrupt_on_sigterm()
     try:
         states = run_farm(
             farm,
@@ -86,9 +86,8 @@ def run(
             listener=listener,
         )
     except KeyboardInterrupt as stop:
-        code = 143 if isinstance(stop, _Terminated) else 130
         print(f"interrupted; what is done is kept: 'farm run {config}' goes on from there", file=sys.stderr)
-        raise typer.Exit(code) from stop
+        raise typer.Exit(143 if terminated else 130) from stop
     finally:
         if isinstance(listener, Bars):
             listener.close()
@@ -128,12 +127,16 @@ def doctor(artifacts: Artifacts = None, json_out: Json = False) -> None:
     raise typer.Exit(0 if all(finding["ok"] for finding in findings) else 2)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like ^C but for the exit code."""
+def _interrupt_on_sigterm() -> list[int]:
+    """Handle SIGTERM like ^C; the list returned is filled when it comes."""
+    received: list[int] = []
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    signal.signal(signal.SIGTERM, interrupt)
+    return received
 
 
 def _chosen(farm: Any, names: list[str], config: Path) -> list[str]:

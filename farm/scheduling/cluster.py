@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,18 @@ class RayExecutor:
             "configure_logging": True,
         }
         if address is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="farm-ray-"))
+            self._folder = Path(tempfile.mkdtemp(prefix=f"farm-ray-{os.getpid()}-"))
             options |= {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": str(self._folder)}
         else:
             options |= {"address": address}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             place = f"Ray at {address}" if address else "Ray"
             raise FarmError(f"{place}: cannot start ({error}); try 'farm run --executor local'") from error
+        for number, handler in handlers.items():  # Ray's own would end the farm without a word
+            signal.signal(number, handler)
         resources = ray.cluster_resources()
         self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0))
         self._perform = ray.remote(max_retries=0)(perform)

@@ -7,11 +7,8 @@ null in the metrics. Seconds are those of the clock. How files follow each other
 """
 
 import math
-import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +21,7 @@ from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
 from farm.music.encoding import Encoding
 from farm.storage import Storage
+from farm.training.backend import prepare
 from farm.training.record import Record
 from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason
 
@@ -73,19 +71,19 @@ def fit(
         When there is too little music, when `start_from` does not fit, or when training breaks in its first epoch
         and again at a third of the rate.
     """
-    network, training = recipe.network, recipe.training
+    network = recipe.network
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
-    parts, judged, weak = _split(style, train, heldout)
+    parts, judged, is_weak = _split(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
     backend = prepare(n_threads)
     from farm.training.trainee import Trainee
 
-    trainee = Trainee(shape, encoding, training, parts, judged, dropout=network.dropout, seed=seed, weights=start_from)
+    trainee = Trainee(shape, encoding, recipe, parts, judged, seed=seed, weights=start_from)
     facts = {
         "kernel": trainee.kernel,
         "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
-        "weak_reference": weak,
+        "weak_reference": is_weak,
         "notes": trainee.n_notes,
     }
     about = {
@@ -98,60 +96,15 @@ def fit(
     }
     storage.write_json(layout.run_recipe(style, run), {**about, **facts})
     record = Record(storage, style, run, shape, encoding)
-    stopped = _run(trainee, record, training, report)
-    best = best_line(record.lines)
-    if best is None:
-        raise StyleError(
-            f"{style}: the loss broke at epoch 1 and again after a retry at a third of the learning rate; "
-            "lower training.learning_rate"
-        )
-    return {
-        **facts,
-        "epochs": record.lines[-1]["epoch"],
-        "stopped": stopped,
-        "best_epoch": best["epoch"],
-        "best_val_bits_per_note": best["val_bits_per_note"],
-        "retries": record.retries,
-        "seconds": round(sum(line["seconds"] for line in record.lines), 1),
-    }
-
-
-def prepare(n_threads: int) -> str:
-    """Load the training library without its chatter, set its threads, and return the name of Keras's backend.
-
-    Call it before anything else loads Keras. In a process that has trained before, the threads stay as they were.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silent_stderr():
-        import keras
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with suppress(RuntimeError):  # TensorFlow is running already
-            tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
-    return str(keras.backend.backend())
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Send file descriptor 2 nowhere: TensorFlow's libraries write to it before any setting can stop them."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    stopped = _run(trainee, record, recipe.training, report)
+    return {**facts, **_outcome(style, record, stopped)}
 
 
 def _run(trainee: "Trainee", record: Record, training: Training, report: Report | None) -> str:
     """Train epoch after epoch; return why it ended."""
-    state = record.resume() or trainee.state()
-    trainee.set_learning_rate(training.learning_rate * RETRY_SHARE**record.retries)
-    trainee.restore(state)
+    state = record.resume()
+    trainee.begin(training.learning_rate * RETRY_SHARE**record.retries, state)
+    state = trainee.state()
     try:
         while (stopped := stop_reason(record.lines, training)) is None:
             line = _epoch(trainee, len(record.lines) + 1, record.retries)
@@ -160,8 +113,7 @@ def _run(trainee: "Trainee", record: Record, training: Training, report: Report 
                 if record.retries:
                     return "blow-up"
                 record.retries = 1
-                trainee.set_learning_rate(training.learning_rate * RETRY_SHARE)
-                trainee.restore(state)
+                trainee.begin(training.learning_rate * RETRY_SHARE, state)
                 continue
             state = trainee.state()
             record.add(line, trainee.average(), state)
@@ -189,15 +141,33 @@ def _epoch(trainee: "Trainee", epoch: int, retries: int) -> dict[str, Any]:
     return {"epoch": epoch, **finite, "retries": retries}
 
 
+def _outcome(style: str, record: Record, stopped: str) -> dict[str, Any]:
+    """Return how a run ended; StyleError when it never got anywhere."""
+    best = best_line(record.lines)
+    if best is None:
+        raise StyleError(
+            f"{style}: the loss broke at epoch 1 and again after a retry at a third of the learning rate; "
+            "lower training.learning_rate"
+        )
+    return {
+        "epochs": record.lines[-1]["epoch"],
+        "stopped": stopped,
+        "best_epoch": best["epoch"],
+        "best_val_bits_per_note": best["val_bits_per_note"],
+        "retries": record.retries,
+        "seconds": round(sum(line["seconds"] for line in record.lines), 1),
+    }
+
+
 def _split(
     style: str, train: Sequence[np.ndarray], heldout: Sequence[np.ndarray]
 ) -> tuple[list[Part], list[Part], bool]:
     """Return the parts to train on, those held out, and whether these are the ends of the same pieces."""
     parts, judged = whole(train), whole(heldout)
-    weak = not judged
-    if weak:
+    is_weak = not judged
+    if is_weak:
         parts, judged = blocks(train)
     notes = sum(part.n_notes for part in parts)
     if notes < _LEAST_NOTES or not judged:
         raise StyleError(f"{style}: only {notes} notes to train on, at least {_LEAST_NOTES} are needed; add more music")
-    return parts, judged, weak
+    return parts, judged, is_weak

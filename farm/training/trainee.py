@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from farm.config import Training
+from farm.config import Recipe
 from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
 from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
@@ -42,32 +42,33 @@ class Trainee:
         self,
         architecture: Mapping[str, Any],
         encoding: Encoding,
-        training: Training,
+        recipe: Recipe,
         parts: Sequence[Part],
         heldout: Sequence[Part],
         *,
-        dropout: float,
         seed: int,
         weights: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self._encoding, self._training, self._seed = encoding, training, seed
+        self._encoding, self._training, self._seed = encoding, recipe.training, seed
         self._parts, self._heldout = parts, heldout
         self._features = Features(encoding)
         self.n_notes = sum(part.n_notes for part in parts)
         product_type = products()
         self.kernel = kernel_name(product_type)
-        self._network = _built(architecture, encoding, dropout, seed, product_type)
+        self._network = _built(architecture, encoding, recipe.network.dropout, seed, product_type)
         if weights is not None:
             self._assign(weights)
-        self.set_learning_rate(training.learning_rate)
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Begin with a new optimizer at this rate; `restore` gives it its state, all but the rate."""
-        self.learning_rate = learning_rate
+    def begin(self, learning_rate: float, state: Mapping[str, np.ndarray] | None) -> None:
+        """Make ready to train at a learning rate, from a state of before or from the weights as they are."""
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
         # XLA would give bfloat16 products up on a processor; elsewhere Keras knows best.
         self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
+        if state is not None:
+            self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
+            for index, variable in enumerate(self._optimizer.variables):
+                variable.assign(state[f"optimizer.{index}"])
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch; return loss (nats per note), accuracy, grad_norm, learning_rate and notes_per_second."""
@@ -118,12 +119,6 @@ class Trainee:
         """Return everything that the next epoch depends on: raw weights and optimizer."""
         optimizer = {f"optimizer.{index}": _array(one) for index, one in enumerate(self._optimizer.variables)}
         return {**{f"raw.{name}": array for name, array in self._raw().items()}, **optimizer}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go back to a state."""
-        self._assign({name.removeprefix("raw."): array for name, array in state.items() if name.startswith("raw.")})
-        for index, variable in enumerate(self._optimizer.variables):
-            variable.assign(state[f"optimizer.{index}"])
 
     def _raw(self) -> dict[str, np.ndarray]:
         return {name: _array(variable) for name, variable in self._network.weights_by_name().items()}
