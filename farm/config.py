@@ -49,7 +49,7 @@ class Training(Strict):
     transpose_down_semitones: Annotated[int, Field(ge=0, le=24)] = 5
     transpose_up_semitones: Annotated[int, Field(ge=0, le=24)] = 6
     heldout_share: Annotated[float, Field(gt=0, le=0.5)] = 0.1
-    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    max_epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_minutes: Annotated[float, Field(gt=0)] = 60
     patience_epochs: Annotated[int, Field(ge=1)] = 8
 
