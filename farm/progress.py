@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from farm.scheduling.plan import Job
-from farm.scheduling.run import StyleState, progress_of
+from farm.scheduling.state import StyleState, progress_of
 from farm.storage import Storage
 
 _LINE_EVERY_SECONDS = 15.0

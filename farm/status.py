@@ -12,8 +12,8 @@ from farm.progress import clock, describe
 from farm.scheduling import ledger
 from farm.scheduling.plan import STAGES
 from farm.scheduling.publishing import current_catalog
-from farm.scheduling.run import StyleState, receipts_of, survey
 from farm.scheduling.stages import expected_bytes, expected_stage_seconds
+from farm.scheduling.state import StyleState, receipts_of, survey
 from farm.storage import Storage
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.config import Recipe, digest, load_farm
+from farm.config import Recipe, digest
+from farm.config_file import load_farm
 from farm.errors import ConfigError
 
 GOOD = """\

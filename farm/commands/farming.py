@@ -147,7 +147,7 @@ def _chosen(farm: Any, names: list[str], config: Path) -> list[str]:
 
 
 def _load(config: Path, artifacts: Path | None, recipe: Path | None = None) -> tuple[Any, Storage]:
-    from farm.config import load_farm
+    from farm.config_file import load_farm
 
     farm = load_farm(config, recipe)
     if "://" in farm.artifacts and artifacts is None:

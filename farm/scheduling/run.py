@@ -7,16 +7,15 @@ so the loop keeps no state worth saving.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from farm.config import Farm
-from farm.corpus.sources import InputFile, list_files
-from farm.errors import FarmError
 from farm.scheduling import ledger, stages
-from farm.scheduling.plan import STAGES, UNTIL, Job, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.plan import UNTIL, Job, next_jobs
 from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
+from farm.scheduling.state import StyleState, survey
 from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
@@ -37,67 +36,10 @@ class Executor(Protocol):
 class Listener(Protocol):
     """Who is told what happens, for a person or a program to follow."""
 
-    def begin(self, state: "StyleState", job: Job) -> None: ...
-    def end(self, state: "StyleState", stage: str, result: Mapping[str, Any]) -> None: ...
-    def fail(self, state: "StyleState", stage: str, message: str) -> None: ...
-    def tick(self, states: Sequence["StyleState"]) -> None: ...
-
-
-@dataclass
-class StyleState:
-    """How far one style is in this run."""
-
-    work: Work
-    files: list[InputFile] = field(default_factory=list)
-    digest: str = ""
-    receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
-    active: set[str] = field(default_factory=set)  # stages at work now
-    batches_left: int = 0
-    batches: int = 0
-    pieces_read: int = 0
-    began: dict[str, float] = field(default_factory=dict)  # by stage, when its first task started, monotonic seconds
-    spent: dict[str, float] = field(default_factory=dict)  # by stage, what its tasks took, seconds
-    stage_failed: str = ""
-    error: str = ""
-    ran: list[str] = field(default_factory=list)
-
-    @property
-    def style(self) -> str:
-        return self.work.style
-
-    def replan(self, storage: Storage) -> None:
-        """Look at the receipts again and say what is stale."""
-        self.receipts = receipts_of(storage, self.style)
-        self.jobs = plan_style(self.work, self.digest, self.receipts)
-
-
-def receipts_of(storage: Storage, style: str) -> dict[str, dict[str, Any]]:
-    """Return the receipts whose files are still there; a deleted artifact makes its stage stale."""
-    receipts = ledger.read_receipts(storage, style, STAGES)
-    return {
-        stage: receipt
-        for stage, receipt in receipts.items()
-        if all(storage.exists(key) for key in receipt["result"].get("outputs", []))
-    }
-
-
-def survey(farm: Farm, storage: Storage, styles: Sequence[str]) -> list[StyleState]:
-    """List and hash every style's input files and plan its jobs; runs nothing. A style without files is failed."""
-    states = []
-    for name in styles:
-        work = Work(name, farm.styles[name], farm.recipes[name], farm.seed, str(storage.root))
-        state = StyleState(work)
-        states.append(state)
-        try:
-            for source in work.settings.sources:
-                state.files += list_files(source, farm.folder)
-        except FarmError as error:
-            state.stage_failed, state.error = "read", str(error)
-            continue
-        state.digest = files_digest([(file.source, file.path, file.sha256) for file in state.files])
-        state.replan(storage)
-    return states
+    def begin(self, state: StyleState, job: Job) -> None: ...
+    def end(self, state: StyleState, stage: str, result: Mapping[str, Any]) -> None: ...
+    def fail(self, state: StyleState, stage: str, message: str) -> None: ...
+    def tick(self, states: Sequence[StyleState]) -> None: ...
 
 
 def run_farm(
@@ -261,15 +203,3 @@ def _fail(storage: Storage, listener: Listener, state: StyleState, stage: str, m
     ledger.note_attempt(storage, state.style, stage, "failed", message=message)
     ledger.report_progress(storage, state.style, stage=stage, failed=message)
     listener.fail(state, stage, message)
-
-
-def progress_of(storage: Storage, state: StyleState) -> dict[str, Any]:
-    """Return what can be shown of a style that is being worked on; nothing while it waits for its turn."""
-    if not state.active & set(state.began):
-        return {}
-    if "read" in state.active:
-        rate = state.pieces_read / max(time.monotonic() - state.began["read"], 1e-9)
-        done, files = state.batches - state.batches_left, sum(file.is_wanted for file in state.files)
-        counts = {"done": done, "total": max(1, state.batches), "files": files}
-        return {"stage": "read", **counts, "pieces_per_second": rate}
-    return ledger.read_progress(storage, state.style)

@@ -1,0 +1,181 @@
+"""One model's entry in the catalog: everything it says is read from the files of the stages before."""
+
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from farm import layout
+from farm.catalog.model_file import model_files, open_model
+from farm.composing.player import Player
+from farm.composing.render import Sheet, render
+from farm.composing.scoring import bits_per_note
+from farm.config import digest
+from farm.music.encoding import NOTE, Encoding
+from farm.scheduling import ledger
+from farm.scheduling.loading import Music, load_music
+from farm.scheduling.plan import Work
+from farm.storage import Storage
+from farm.training import snapshots
+
+_LEAST_NOTES = 16
+_LEAST_PITCHES = 4
+_ROW = np.dtype([("onset_beat", "f8"), ("duration_beat", "f8"), ("pitch", "i2"), ("velocity", "i2")])
+
+
+def make_entry(
+    storage: Storage, work: Work, receipts: Mapping[str, Any], run: str, verdict: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the catalog entry of one model, its files' bytes included."""
+    style, overruled = work.style, verdict["overruled_by"]
+    epoch = overruled["epoch"] if overruled else verdict["epoch"]
+    music = load_music(storage, style)
+    architecture, encoding, weights = snapshots.load(storage, style, run, epoch)
+    quality = _quality(storage, style, run, epoch, verdict, receipts)
+    sources = [
+        {"source": one.name, "licence": one.licence, "attribution": one.attribution, "url": one.url}
+        for one in work.settings.sources
+    ]
+    read = receipts["read"]["result"]
+    entry = {
+        "style": style,
+        "title": work.settings.title or style,
+        "run": run,
+        "priority": work.settings.priority,
+        "network": {
+            "kind": architecture["kind"],
+            "units": list(work.recipe.network.layers),
+            "weights": int(sum(values.size for values in weights.values())),
+        },
+        "verdict": dict(verdict),
+        "quality": quality,
+        "corpus": {
+            "pieces": len(music.pieces),
+            "notes": int(music.pieces["notes"].sum()),
+            "hours": round(float(music.pieces["duration_seconds"].sum()) / 3600, 3),
+            "rejected": read["states"].get("rejected", 0),
+            "manifest_sha256": digest(sorted(music.pieces["file_sha256"])),
+            "sources": sources,
+        },
+        "licence": strictest([one["licence"] for one in sources]),
+        "lineage": {
+            "recipe": work.recipe.name,
+            "recipe_sha256": digest(work.recipe),
+            "seed": work.seed,
+            "run": run,
+            "epoch": epoch,
+            "code_version": metadata.version("music-model-farm"),
+            "library_versions": {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
+            "split_sha256": read["digest"],
+        },
+        "cost": {
+            "seconds": round(sum(receipts[stage]["seconds"] for stage in ("read", "baseline", "train", "judge")), 1),
+            "attempts": ledger.attempts(storage).get((style, "train"), 1),
+            "device": receipts["train"]["result"]["device"],
+        },
+        "samples": _render_samples(storage, work, run, epoch, music),
+    }
+    if work.settings.max_bytes is not None:
+        entry["max_bytes"] = work.settings.max_bytes
+    card = _card(entry, music)
+    entry["files"], entry["precision_loss"] = _files(weights, architecture, encoding, card, music)
+    return entry
+
+
+def strictest(licences: Sequence[str]) -> str:
+    """Return the licence of a model made of all of these: unknown when any is, else all that differ, joined.
+
+    Examples
+    --------
+    >>> strictest(["CC0-1.0", "unknown"]), strictest(["CC0-1.0", "CC0-1.0", "CC-BY-4.0"])
+    ('unknown', 'CC0-1.0 AND CC-BY-4.0')
+    """
+    if any(not licence.strip() or licence.strip().lower() == "unknown" for licence in licences):
+        return "unknown"
+    return " AND ".join(dict.fromkeys(licence.strip() for licence in licences))
+
+
+def _quality(
+    storage: Storage, style: str, run: str, epoch: int, verdict: Mapping[str, Any], receipts: Mapping[str, Any]
+) -> dict[str, Any]:
+    lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics(style, run))}
+    sample = storage.read_json(layout.sample_notes(style, run, epoch))
+    measures, human = sample["measures"], verdict["human"]
+    longest = measures.get("longest")
+    copy = {**longest, "bar": longest["bar"] + 1} if longest and longest["piece"] is not None else None
+    valid = [_is_valid(np.array(list(map(tuple, one["notes"])), _ROW)) for one in sample["samples"]]
+    return {
+        "val_bits_per_note": lines[epoch]["val_bits_per_note"],
+        "ngram_bits_per_note": receipts["baseline"]["result"]["bits_per_note"],
+        "repetition": measures.get("loop_share", 0.0),
+        "repetition_human": human.get("loop_share"),
+        "copied": measures.get("cov12", 0.0),
+        "copied_human": human.get("cov12"),
+        "longest_copy": copy,
+        "validity": sum(valid) / len(valid),
+    }
+
+
+def _is_valid(notes: np.ndarray) -> bool:
+    """Tell whether a sample is a piece at all: enough notes, more than a few pitches, nothing out of range."""
+    if len(notes) < _LEAST_NOTES or len(np.unique(notes["pitch"])) < _LEAST_PITCHES:
+        return False
+    in_range = (notes["pitch"] >= 0) & (notes["pitch"] < 128) & (notes["velocity"] > 0) & (notes["velocity"] < 128)
+    return bool((in_range & (notes["duration_beat"] > 0) & (notes["onset_beat"] >= 0)).all())
+
+
+def _render_samples(storage: Storage, work: Work, run: str, epoch: int, music: Music) -> list[str]:
+    """Write the samples of the published epoch as MIDI and return their keys."""
+    sample = storage.read_json(layout.sample_notes(work.style, run, epoch))
+    keys = []
+    for number, one in enumerate(sample["samples"], start=1):
+        rows = np.array(list(map(tuple, one["notes"])), _ROW)
+        notes = np.zeros(len(rows), NOTE)
+        for name in _ROW.names or ():
+            notes[name] = rows[name]
+        sheet = Sheet(
+            title=f"{work.settings.title or work.style}, sample {number}",
+            tempo_bpm=sample["tempo_bpm"],
+            time_signature=sample["metre"],
+        )
+        key = layout.sample_midi(work.style, run, number)
+        storage.write_bytes(key, render(notes, key, sheet))
+        keys.append(key)
+    return keys
+
+
+def _card(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
+    """Return what the model file says of itself, and the usual tempo and metre that composing starts from."""
+    kept = ("style", "title", "licence", "quality", "lineage", "network", "corpus")
+    card: dict[str, Any] = {name: entry[name] for name in kept}
+    card["attribution"] = "; ".join(
+        dict.fromkeys(one["attribution"] for one in entry["corpus"]["sources"] if one["attribution"])
+    )
+    card["composing"] = {
+        "tempo_bpm": round(music.usual_tempo_bpm, 1),
+        "metre": music.encoding.metres[music.usual_metre],
+    }
+    return card
+
+
+def _files(
+    weights: Mapping[str, np.ndarray],
+    architecture: Mapping[str, Any],
+    encoding: Encoding,
+    card: Mapping[str, Any],
+    music: Music,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the model file in every precision, and what each loses on the held-out pieces."""
+    heldout = music.events("heldout") or music.events("train")
+    files, losses, full = model_files(weights, architecture, encoding, card), {}, 0.0
+    for file in files:
+        model = open_model(file["data"])
+        bits = bits_per_note(Player(model.architecture, model.encoding, model.weights), model.encoding, heldout)
+        full = bits if file["precision"] == "float32" else full
+        losses[file["precision"]] = {
+            "bytes": len(file["data"]),
+            "val_bits_per_note": round(bits, 5),
+            "delta": round(bits - full, 5),
+        }
+    return files, losses
