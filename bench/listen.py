@@ -81,13 +81,17 @@ def main() -> None:
         raise SystemExit(f"{options.artifacts}: nothing is published; run the farm first")
     found = {model["style"]: listen(storage, model["style"], options.pieces) for model in catalog["models"]}
     options.json.write_text(json.dumps(found, indent=1) + "\n")
+    print_table(found)
+
+
+def print_table(found: dict) -> None:
     print(
         f"{'style':<14}{'pieces':>7}{'no fault':>10}{'distinct':>10}{'ended':>7}{'longest match, median / worst':>32}"
     )
     for style, row in found.items():
         matches = f"{row['longest_match_median_notes']:.0f} / {row['longest_match_worst_notes']:.0f} notes"
         counts = f"{row['pieces']:>7}{row['without_fault']:>10}{row['distinct']:>10}{row['ended_by_themselves']:>7}"
-        print(f"{style:<14}{counts}{matches:>32}  {', '.join(row['faults'])}")
+        print(f"{style:<14}{counts}{matches:>32}  {', '.join(row['faults'])}".rstrip())
 
 
 if __name__ == "__main__":
