@@ -102,7 +102,8 @@ def main() -> None:
     helps = [timed("--help")[0] for _ in range(5)]
     catalog_name = (artifacts / "catalog" / "CURRENT").read_text().split()[0]
     models = json.loads((artifacts / "catalog" / catalog_name).read_text())["models"]
-    compose = [composing(models[0]["style"], seed, scratch, where) for seed in range(9)]
+    largest = max(models, key=lambda model: model["corpus"]["notes"])["style"]
+    compose = [composing(largest, seed, scratch, where) for seed in range(9)]
     changed = one_changed_file(scratch / "changed")
 
     facts = {
