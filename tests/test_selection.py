@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -482,3 +483,26 @@ def test_a_weak_reference_falls_back_to_the_fixed_floor() -> None:
     found = judge(records, snapshots, {**HUMAN, "weak": True}, RULE, "x")
     assert found["copying_begins"] == 20
     assert "weak-reference" in found["flags"]
+
+
+@pytest.mark.parametrize(("known", "epoch_is_found"), [(0.5, True), (0.1, False)])
+def test_where_every_greedy_sample_loops_the_drawn_ones_are_held_against_people(known, epoch_is_found):
+    """A small corpus trained with transposition: it overfits, never copies, and its likeliest continuation loops."""
+    metrics = [
+        {
+            "epoch": epoch,
+            "loss": 2 + 10 * math.exp(-epoch / 5),
+            "accuracy": 0.5 - 0.5 * math.exp(-epoch / 5),
+            "val_loss": 6 + 6 * math.exp(-epoch / 3) + 0.05 * max(epoch - 12, 0),
+        }
+        for epoch in range(1, 41)
+    ]
+    measures = {"distinct4": 0.99, "loop_share": 0.0, "lcs_mean": 5.0, "greedy_distinct4": 0.05}
+    snapshots = [{"epoch": epoch, **measures, "known2": known, "known3": known} for epoch in range(1, 41)]
+    people = {"lcs": [6.0, 8.0], "distinct4": [0.9, 0.5], "known2": [0.5, 0.3], "known3": [0.4, 0.2], "weak": True}
+    verdict = judge(metrics, snapshots, people, Selection(), "hymns")
+    assert verdict["signal"] == "shoulder"
+    assert verdict["fit"] is epoch_is_found
+    assert (verdict["epoch"] is not None) is epoch_is_found
+    if epoch_is_found:
+        assert "drawn samples were held against people" in verdict["reason"]

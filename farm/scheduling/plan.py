@@ -25,7 +25,7 @@ AFTER: dict[str, tuple[str, ...]] = {
 UNTIL = {"read": STAGES[:1], "train": STAGES[:3], "judge": STAGES[:4], "publish": STAGES}
 
 # Raised by hand when a stage would give another result for the same inputs.
-CODE_VERSIONS = {"read": 1, "baseline": 1, "train": 1, "judge": 1, "publish": 1}
+CODE_VERSIONS = {"read": 1, "baseline": 1, "train": 1, "judge": 2, "publish": 1}
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Candidate:
     stuck: bool  # so few distinct 4-grams in the drawn samples that no reading of them helps
     copying: bool
     loose: bool
+    knows: bool | None  # as much of what the corpus holds as people's pieces do; None where that cannot be told
     measures: dict[str, float]
 
 
@@ -60,13 +61,17 @@ class Onsets:
 
 
 def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
-    """Return the levels of a style; without people's measures, or weak ones, the fixed floors of the rule."""
+    """Return the levels of a style; without people's measures, or weak ones, the fixed floors of the rule.
+
+    How much of people's music is known from the corpus is taken from weak measures too: there is no fixed floor
+    that would fit both hymns and Debussy.
+    """
     human = human or {}
     longest = _percentile(human, "lcs")
+    known = tuple((name, _percentile(human, name)) for name in ("known2", "known3"))
     if human.get("weak") or not math.isfinite(longest):
-        unknown = (("known2", math.nan), ("known3", math.nan))
         return Levels(
-            rule.copy_floor_notes, rule.loop_distinct4, rule.loop_distinct4, rule.loop_notes_share, unknown, False, True
+            rule.copy_floor_notes, rule.loop_distinct4, rule.loop_distinct4, rule.loop_notes_share, known, False, True
         )
     distinct4, loops = _percentile(human, "distinct4"), _percentile(human, "loop_share")
     return Levels(
@@ -74,7 +79,7 @@ def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
         greedy_distinct4=rule.loop_distinct4,
         distinct4=distinct4 if math.isfinite(distinct4) else rule.loop_distinct4,
         loop_share=max(loops, _LOOPS_ALWAYS_FINE) if math.isfinite(loops) else rule.loop_notes_share,
-        known=tuple((name, _percentile(human, name)) for name in ("known2", "known3")),
+        known=known,
         by_people=rule.copy_floor_notes <= longest <= rule.copy_ceiling_notes,
         weak=False,
     )
@@ -100,6 +105,8 @@ def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Leve
     }
     greedy = measures.get("greedy_distinct4")
     distinct4, loops = measures.get("distinct4", math.nan), measures.get("loop_share", math.nan)
+    comparable = [(measures[name], least) for name, least in against.known if name in measures and math.isfinite(least)]
+    knows = all(value >= least for value, least in comparable)
     return Candidate(
         epoch=epoch,
         safe=curve.is_safe(epoch),
@@ -108,7 +115,8 @@ def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Leve
         looping=distinct4 < against.distinct4 or loops > against.loop_share,
         stuck=distinct4 < rule.loop_distinct4,
         copying=measures.get("lcs_mean", math.nan) > against.copy_notes,
-        loose=any(measures.get(name, math.nan) < least for name, least in against.known),
+        loose=bool(comparable) and not knows,
+        knows=knows if comparable else None,
         measures=measures,
     )
 
@@ -118,12 +126,15 @@ def find_onsets(candidates: Sequence[Candidate], curve: Curve) -> Onsets:
 
     Looping is judged on the greedy sample: drawn at temperature 1 an under-trained network is random, which looks
     varied, and only its likeliest continuation betrays it. Where the held-out loss decides, the drawn samples are
-    held against people instead: greedy decoding loops on and off even in good networks of large corpora.
+    held against people instead: greedy decoding loops on and off even in good networks of large corpora. So they
+    are where every greedy sample loops, if how much of them is known from the corpus tells random from learnt.
     """
     heard = [candidate for candidate in candidates if candidate.heard]
     greedy = [candidate for candidate in heard if candidate.looping_greedy is not None]
     drawn = any("distinct4" in candidate.measures for candidate in heard)
-    by_greedy = bool(greedy) and not (curve.by_heldout and drawn)
+    always_loops = all(candidate.looping_greedy for candidate in greedy)
+    telling = any(candidate.knows is not None for candidate in heard)
+    by_greedy = bool(greedy) and not (drawn and (curve.by_heldout or (always_loops and telling)))
     if by_greedy:
         states = [(candidate.epoch, not candidate.looping_greedy) for candidate in greedy]
     else:

@@ -108,7 +108,7 @@ def _about_samples(
             every = all(candidate.looping_greedy is not False for candidate in heard)
             told.append(
                 f"The likeliest continuation loops in {'every snapshot' if every else 'some snapshots'}, as it does in "
-                "most networks of large corpora, so the drawn samples were held against people instead."
+                "most networks that do not learn by heart, so the drawn samples were held against people instead."
             )
     if onsets.fluent is None:
         told.append(f"{what} in every snapshot.")
