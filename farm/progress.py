@@ -14,31 +14,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from farm.scheduling.plan import Job
 from farm.scheduling.state import StyleState, progress_of
 from farm.storage import Storage
+from farm.website.text import duration
 
 _LINE_EVERY_SECONDS = 15.0
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as a person says it.
-
-    Examples
-    --------
-    >>> clock(7.6), clock(75), clock(4000)
-    ('8 s', '1 min 15 s', '1 h 06 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def describe(facts: Mapping[str, Any]) -> str:
     """Return the state of a stage in words, from what its worker told."""
     stage = facts.get("stage", "")
     if stage == "train" and "epoch" in facts:
-        left = f", {clock(facts['seconds_left'])} left at most" if facts.get("seconds_left") else ""
+        left = f", {duration(facts['seconds_left'])} left at most" if facts.get("seconds_left") else ""
         loss, bits = facts.get("loss"), facts.get("val_bits_per_note")
         loss_text = f"loss {loss:.3f}" if loss is not None else "loss not finite"
         bits_text = f", held-out {bits:.2f} bits a note" if bits is not None else ""

@@ -8,13 +8,14 @@ from typing import Any
 
 from farm import layout
 from farm.config import Farm
-from farm.progress import clock, describe
+from farm.progress import describe
 from farm.scheduling import ledger
 from farm.scheduling.plan import STAGES
 from farm.scheduling.publishing import current_catalog
 from farm.scheduling.stages import expected_bytes, expected_stage_seconds
 from farm.scheduling.state import StyleState, receipts_of, survey
 from farm.storage import Storage
+from farm.website.text import duration
 
 
 def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
@@ -48,13 +49,13 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
             text.append(f"{style['style']}: cannot run: {style['error']}")
             continue
         stale = [f"{job['stage']} ({job['reason']})" for job in style["jobs"] if job["reason"]]
-        about = f"about {clock(style['estimated_seconds'])} on one CPU, {style['estimated_bytes'] / 1e6:.0f} MB"
+        about = f"about {duration(style['estimated_seconds'])} on one CPU, {style['estimated_bytes'] / 1e6:.0f} MB"
         text.append(
             f"{style['style']}: {style['files']} files; " + (", ".join(stale) + f"; {about}" if stale else "fresh")
         )
     seconds = sum(style["estimated_seconds"] for style in facts["styles"])
     n_bytes = sum(style["estimated_bytes"] for style in facts["styles"])
-    return [*text, f"in all about {clock(seconds)} of one CPU and {n_bytes / 1e6:.0f} MB in {facts['artifacts']}"]
+    return [*text, f"in all about {duration(seconds)} of one CPU and {n_bytes / 1e6:.0f} MB in {facts['artifacts']}"]
 
 
 def run_facts(states: Sequence[StyleState], storage: Storage) -> dict[str, Any]:

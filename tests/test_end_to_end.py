@@ -259,6 +259,13 @@ def ray_processes():
     return {part for line in processes() for part in line.split("/") if part.startswith("farm-ray-")}
 
 
+def session_of(pid):
+    """Return the processes of a session that are still there; its leader is `pid`."""
+    shown = subprocess.run(["ps", "-eo", "sid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in shown.splitlines()]
+    return [row[2] for row in rows if row[0] == str(pid) and not row[1].startswith("Z")]
+
+
 def processes():
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
 
@@ -271,17 +278,19 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(farmed, tmp_path, exec
     training = {**RECIPE["training"], "max_epochs": 100, "patience_epochs": 1000}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**RECIPE, "training": training}))
     command = ["run", "--executor", executor, "--styles", "valley", "--until", "train"]
-    run = subprocess.Popen([FARM, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen([FARM, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "artifacts").glob("runs/valley/*/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "already working in this folder" in farm(*command, cwd=tmp_path, code=2)
     assert json.loads(farm("status", "--json", cwd=tmp_path))["running"] is True
+    assert len(session_of(run.pid)) > 1
     os.kill(run.pid, signal.SIGTERM)
     _, told = run.communicate(timeout=20)
     assert run.returncode == 143
     assert "'farm run corpora.yaml' goes on from there" in told
-    assert not [line for line in processes() if str(tmp_path) in line or f"farm-ray-{run.pid}-" in line]
+    assert session_of(run.pid) == []
+    assert not [line for line in processes() if f"farm-ray-{run.pid}-" in line]
     (metrics,) = (tmp_path / "artifacts").glob("runs/valley/*/metrics.jsonl")
     before = metrics.read_text().splitlines()
     assert 1 <= len(before) < 100

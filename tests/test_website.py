@@ -374,7 +374,7 @@ def test_a_style_page_holds_the_pick_its_neighbours_in_time_and_what_it_copied(f
     assert "something-new" in words
     assert re.search(r"2 loops 3.3 0.7 0.002 8 good", words)
     assert html.count('class="sample"') == 2 + 4 + 2
-    sounds = json.loads(re.search(r'id="samples">(.*?)</script>', html)[1])  # type: ignore[index]
+    sounds = json.loads(re.search(r'id="samples">(.*?)</script>', html)[1])
     assert len(sounds) == 8
     assert sounds[0]["bpm"] == 96
     assert len(sounds[0]["notes"]) == 200
@@ -563,10 +563,10 @@ def test_no_epoch_gives_no_figure() -> None:
 
 def test_the_roll_places_notes_by_time_and_pitch() -> None:
     svg = pianoroll.draw([(0.0, 1.0, 60, 127), (1.0, 2.0, 72, 10)], "3/4", "Try")
-    scale = float(re.search(r'data-scale="([\d.]+)"', svg)[1])  # type: ignore[index]
+    scale = float(re.search(r'data-scale="([\d.]+)"', svg)[1])
     (low_x, low_y), (high_x, high_y) = [
         (float(x), int(y))
-        for x, y in (re.search(rf'notes {band}" d="M([\d.]+) (\d+)h', svg).groups() for band in ("v3", "v0"))  # type: ignore[union-attr]
+        for x, y in (re.search(rf'notes {band}" d="M([\d.]+) (\d+)h', svg).groups() for band in ("v3", "v0"))
     ]
     assert high_x - low_x == pytest.approx(scale, abs=0.1)
     assert low_y - high_y == 12 * pianoroll.SEMITONE

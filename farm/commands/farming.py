@@ -71,6 +71,8 @@ def run(
         raise typer.BadParameter(f"{until!r} is not a stage; choose from {', '.join(UNTIL)}", param_hint="--until")
     if executor not in ("ray", "local"):
         raise typer.BadParameter(f"{executor!r} is not an executor; choose ray or local", param_hint="--executor")
+    if address and executor == "local":
+        raise typer.BadParameter("is for Ray; leave out '--executor local'", param_hint="--address")
     farm, storage = _load(config, artifacts, recipe)
     chosen = _chosen(farm, names(styles), config)
     console = Console(stderr=True)

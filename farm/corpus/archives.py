@@ -43,5 +43,6 @@ def _zip_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ReadE
     try:
         with archive.open(info) as stream:
             return stream.read(MAX_FILE_BYTES + 1)
+    # zipfile raises RuntimeError for a member with a password, NotImplementedError for a compression it lacks
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         return ReadError("unreadable", f"archive member: {error}")

@@ -25,7 +25,7 @@ from farm import layout
 from farm.corpus.reading import ROW, Reading
 from farm.corpus.sandbox import Sandbox, worker_sandbox
 from farm.corpus.sources import InputFile, read_files
-from farm.corpus.tables import DROPS, NOTES, to_bytes
+from farm.corpus.tables import NOTES, PIECES, to_bytes
 from farm.errors import ReadError
 from farm.music.encoding import NOTE
 from farm.music.split import content_hash
@@ -51,24 +51,19 @@ _MIDI_SECONDS_PER_KIB = 2e-4
 _PASSING = ("changed", "unreadable")
 
 BATCH_NOTES = pa.schema([column for column in NOTES if column.name != "style"])
+_AS_IN_PIECES = (
+    *("format", "notes_in_file", "notes", "notes_dropped", "tracks", "duration_beats", "duration_seconds"),
+    *("tempo_bpm", "key", "time_signature"),
+)
 BATCH_PIECES = pa.schema(
     [
-        ("file_sha256", pa.string()),
+        PIECES.field("file_sha256"),
         ("tune", pa.string()),
-        ("piece_id", pa.string()),
+        PIECES.field("piece_id"),
         ("failure", pa.string()),
         ("content", pa.string()),
-        ("format", pa.string()),
-        ("notes_in_file", pa.int64()),
-        ("notes", pa.int64()),
         ("pitched_notes", pa.int64()),
-        ("notes_dropped", DROPS),
-        ("tracks", pa.int32()),
-        ("duration_beats", pa.float64()),
-        ("duration_seconds", pa.float64()),
-        ("tempo_bpm", pa.float64()),
-        ("key", pa.string()),
-        ("time_signature", pa.string()),
+        *(PIECES.field(name) for name in _AS_IN_PIECES),
     ]
 )
 

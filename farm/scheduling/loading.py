@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from farm.corpus.tables import read_notes, read_pieces
-from farm.music.encoding import N_PITCHES, VELOCITY_BAND, Encoding, encode
+from farm.music.encoding import NOTE, VELOCITY_BAND, Encoding, encode
 from farm.storage import Storage
 
 _LEAST_VELOCITY_BANDS = 3  # fewer are a program's defaults, not a player's touch
@@ -63,7 +63,6 @@ def load_music(storage: Storage, style: str) -> Music:
     pieces = table[table["state"] == "read"].set_index("piece_id")
     notes = read_notes(storage, style)
     velocities = [np.unique(piece["velocity"] // VELOCITY_BAND) for piece in notes.values()]
-    bands = np.unique(np.concatenate(velocities)) if velocities else np.zeros(0)
-    has_velocity = len(bands[bands < N_PITCHES]) >= _LEAST_VELOCITY_BANDS
-    kept = {piece: notes.get(piece, np.zeros(0, next(iter(notes.values())).dtype)) for piece in pieces.index}
+    has_velocity = len(set().union(*(bands.tolist() for bands in velocities))) >= _LEAST_VELOCITY_BANDS
+    kept = {piece: notes.get(piece, np.zeros(0, NOTE)) for piece in pieces.index}
     return Music(pieces, kept, Encoding(has_velocity=has_velocity))

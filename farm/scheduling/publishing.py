@@ -36,27 +36,25 @@ def publish(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": files[0]["path"].rsplit("/", 1)[-1], "bytes": files[0]["bytes"], "outputs": [files[0]["path"]]}
 
 
-def finish(storage: Storage, ended: Mapping[str, str]) -> None:
+def finish(storage: Storage, ended: Mapping[str, tuple[str, str]]) -> None:
     """Bring the failures of a run into the catalog and the report.
 
     Parameters
     ----------
     ended
-        For every style of the run its failure as 'stage: message', or '' when it went well.
+        For every style of the run the stage that failed and the message; both empty when it went well.
     """
-    failures = [
-        {"style": style, "stage": text.split(": ", 1)[0], "message": text.split(": ", 1)[1]}
-        for style, text in ended.items()
-        if text
-    ]
     before = current_catalog(storage)
-    settled = [style for style, text in ended.items() if not text]
-    known = {(one["style"], one["stage"], one["message"]) for one in (before or {}).get("failures", [])}
-    over = [one for one in (before or {}).get("failures", []) if one["style"] in settled and one["stage"] != "judge"]
-    new = [one for one in failures if (one["style"], one["stage"], one["message"]) not in known]
-    if new or over:
-        shelf.publish(storage, [], failures, settled=[one["style"] for one in over])
-    if new or over or (before and not storage.exists(f"{layout.SITE}/index.html")):
+    told = (before or {}).get("failures", [])
+    failures = [
+        {"style": style, "stage": stage, "message": message} for style, (stage, message) in ended.items() if message
+    ]
+    went_well = {style for style, (_, message) in ended.items() if not message}
+    settled = [one["style"] for one in told if one["style"] in went_well and one["stage"] != "judge"]
+    is_news = bool(settled) or any(failure not in told for failure in failures)
+    if is_news:
+        shelf.publish(storage, [], failures, settled=settled)
+    if is_news or (before and not storage.exists(f"{layout.SITE}/index.html")):
         _write_site(storage)
 
 

@@ -72,8 +72,7 @@ def run_farm(
             finally:
                 executor.close()
         if until == "publish":
-            ended = {state.style: f"{state.stage_failed}: {state.error}" if state.error else "" for state in states}
-            finish(storage, ended)
+            finish(storage, {state.style: (state.stage_failed, state.error) for state in states})
         return states
 
 

@@ -7,14 +7,11 @@ content policy would refuse, so equal input gives equal bytes. Colours are the p
 that can be read on white and on black. Epochs count from 1; losses are bits per note.
 """
 
-import html
 import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -23,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from farm.website.evidence import History
+from farm.website.svg import for_page
 
 # Stand-in colours for matplotlib, and what they become in the page. No two may be equal.
 _COLOURS = {
@@ -104,7 +102,7 @@ def curves(history: History, marks: Marks) -> Markup:
         axes[-1].set_xlabel("epoch")
         out = io.BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(out.getvalue(), "Training curve; the table below holds its numbers")
+    return for_page(out.getvalue(), "Training curve; the table below holds its numbers", _COLOURS)
 
 
 def _draw_bits(axes: Axes, history: History, marks: Marks) -> None:
@@ -223,46 +221,3 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], bottom: float, t
 
 def _last(values: Sequence[float]) -> float:
     return next((value for value in reversed(values) if math.isfinite(value)), math.nan)
-
-
-def _for_page(svg: bytes, label: str) -> Markup:
-    """Return matplotlib's SVG as an element for an HTML page.
-
-    Style attributes and style elements, which a strict content policy refuses, become plain attributes; metadata
-    and namespaces go; identifiers get a prefix, so that they never meet the page's own.
-    """
-    root = ElementTree.fromstring(svg)
-    inside = "".join(_element(child) for child in root)
-    return Markup(
-        '<svg role="img" aria-label="{}" viewBox="{}" stroke-linejoin="round" stroke-linecap="butt">{}</svg>'
-    ).format(label, root.get("viewBox", ""), Markup(inside))
-
-
-def _element(node: ElementTree.Element) -> str:
-    name = node.tag.rpartition("}")[2]
-    if name in ("metadata", "style"):
-        return ""
-    attributes = {key.rpartition("}")[2]: value for key, value in node.attrib.items()}
-    attributes |= _plain_style(attributes.pop("style", ""))
-    if "id" in attributes:
-        attributes["id"] = f"fig-{attributes['id']}"
-    if attributes.get("href", "").startswith("#"):
-        attributes["href"] = f"#fig-{attributes['href'][1:]}"
-    written = "".join(
-        f' {key}="{html.escape(_COLOURS.get(value, value.replace("url(#", "url(#fig-")))}"'
-        for key, value in attributes.items()
-    )
-    body = html.escape((node.text or "").strip()) + "".join(_element(child) for child in node)
-    return f"<{name}{written}>{body}</{name}>" if body else f"<{name}{written}/>"
-
-
-def _plain_style(style: str) -> dict[str, str]:
-    """Return the declarations of a style attribute as attributes; the font's family is left to the page."""
-    declared = dict(part.strip().split(": ", 1) for part in style.split(";") if ": " in part)
-    font = declared.pop("font", "")
-    if size := re.search(r"([0-9.]+)px", font):
-        declared["font-size"] = size[1]
-    if "bold" in font or font.startswith("700"):
-        declared["font-weight"] = "bold"
-    declared.pop("font-family", None)
-    return declared
