@@ -129,14 +129,33 @@ class Source(Strict):
         return f"{kind}: {getattr(self, kind)}"
 
 
+class Filters(Strict):
+    """Which notes of a style's pieces, and which of its pieces, are music to learn from.
+
+    What is off by default could cost somebody music: folk tunes of twenty seconds, lullabies, pieces that end in rests.
+    """
+
+    # notes
+    tracks: Literal["all", "piano", "melody"] = "all"  # piano: programs 0-7; melody: the line on top
+    drums: Literal["drop", "keep"] = "drop"  # kept in the tables; no network hears them
+    # pieces, measured after that
+    min_notes: Annotated[int, Field(ge=1)] = 16
+    min_seconds: Annotated[float, Field(ge=0)] | None = None
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    min_notes_per_second: Annotated[float, Field(ge=0)] | None = None
+    max_notes_per_second: Annotated[float, Field(gt=0)] | None = None
+    max_silence_seconds: Annotated[float, Field(gt=0)] | None = None  # longest stretch with nothing sounding
+
+
 class Style(Strict):
-    """One style: its sources and what its model may be."""
+    """One style: its sources, what of them is learnt, and what its model may be."""
 
     title: str = ""
     recipe: str | None = None
     training: dict[str, Any] = {}
     max_bytes: Annotated[int, Field(gt=0)] | None = None
     priority: int = 0
+    filters: Filters = Filters()
     sources: Annotated[list[Source], Field(min_length=1)]
 
 

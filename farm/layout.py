@@ -19,12 +19,12 @@ PROGRESS = f"{LEDGER}/progress"
 
 def reading_notes(key: str) -> str:
     """Return where the notes of one batch of input files are cached; safe to delete at any time."""
-    return f"{CACHE}/readings/{key}.notes.parquet"
+    return f"{CACHE}/readings/{key}.notes.arrow"
 
 
 def reading_pieces(key: str) -> str:
     """Return the cached per-file rows of one batch; written last, so it is the batch's receipt."""
-    return f"{CACHE}/readings/{key}.pieces.parquet"
+    return f"{CACHE}/readings/{key}.pieces.arrow"
 
 
 def notes_folder(style: str) -> str:

@@ -6,6 +6,7 @@ A *measure* is what stands between two bar lines of a file; a *bar* is a full un
 upbeats and at repeats in the middle of a bar. Bars count from 0, beats are quarter notes.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,12 +34,10 @@ class Bars:
     lengths: np.ndarray
     upbeat_beats: float
 
-    def place(self, onsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return bar and beat in bar of onsets given in beats from the first measure."""
-        at = np.clip(np.searchsorted(self.starts, onsets + TOLERANCE_BEATS, side="right") - 1, 0, None)
-        since = onsets - self.starts[at] + self.offsets[at]
-        within = np.floor(since / self.lengths[at] + TOLERANCE_BEATS)
-        return (self.numbers[at] + within).astype(np.int32), np.maximum(since - within * self.lengths[at], 0.0)
+    def stretches(self) -> list[tuple[float, int, float, float]]:
+        """Return every measure as a stretch of equal bars, as `Reading.bars`, the upbeat's missing beats added."""
+        starts = (self.starts + self.upbeat_beats).tolist()
+        return list(zip(starts, self.numbers.tolist(), self.offsets.tolist(), self.lengths.tolist(), strict=True))
 
 
 def lay_bars(measures: Sequence[float], end: float, signatures: Sequence[tuple[float, str]]) -> Bars:
@@ -89,29 +88,22 @@ def _nominal_beats(starts: np.ndarray, lengths: np.ndarray, signatures: Sequence
     return np.array([bar_beats(ordered[max(index, 0)][1]) for index in at])
 
 
-def bars_by_signature(onsets: np.ndarray, changes: Sequence[tuple[float, str]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return bar and beat in bar of each onset, where only time signatures are known, as in MIDI.
+def bars_by_signature(changes: Sequence[tuple[float, str]]) -> list[tuple[float, int, float, float]]:
+    """Return the stretches of equal bars where only time signatures are known, as in MIDI; as `Reading.bars`.
 
     Parameters
     ----------
-    onsets
-        Beats, any order, shape (n,).
     changes
         Beat and time signature of every change; 4/4 before the first. A change in the middle of a bar starts a bar.
-
-    Returns
-    -------
-    int32 and float64 arrays of shape (n,).
     """
-    kept = _signature_spans(changes)
-    starts = np.array([beat for beat, _ in kept])
-    lengths = np.array([bar_beats(signature) for _, signature in kept])
-    counts = np.ceil(np.diff(starts) / lengths[:-1] - TOLERANCE_BEATS)
-    first_bars = np.concatenate([[0], np.cumsum(counts)])
-    at = np.clip(np.searchsorted(starts, onsets + TOLERANCE_BEATS, side="right") - 1, 0, None)
-    since = onsets - starts[at]
-    within = np.floor(since / lengths[at] + TOLERANCE_BEATS)
-    return (first_bars[at] + within).astype(np.int32), np.maximum(since - within * lengths[at], 0.0)
+    stretches: list[tuple[float, int, float, float]] = []
+    for start, signature in _signature_spans(changes):
+        number = 0
+        if stretches:
+            before, first, _, length = stretches[-1]
+            number = first + math.ceil((start - before) / length - TOLERANCE_BEATS)
+        stretches.append((start, number, 0.0, bar_beats(signature)))
+    return stretches
 
 
 def predominant_signature(changes: Sequence[tuple[float, str]], end_beat: float) -> str:

@@ -1,38 +1,44 @@
-"""From readings to a style: duplicates, families, the split, and the two tables that later rooms read.
+"""From readings to a style: duplicates, filters, families, the split, and the two tables that later rooms read.
 
 Conventions
 -----------
 Of equal pieces the first stands for the others, in the order of corpora.yaml's sources and of the paths in them.
 Equal are files with the same bytes, and pieces with the same notes in any key. A piece's facts come from its file's
-bytes; where the file lies and how it is licensed comes from the source.
+bytes; where the file lies and how it is licensed comes from the source. Notes are in memory one batch at a time.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from farm import layout
-from farm.corpus.reading_batches import Batch, make_batches, read_notes, read_rows
+from farm.config import Filters
+from farm.corpus.filters import reason_to_skip
+from farm.corpus.reading_batches import BATCH_PIECES, READER_VERSION, Batch, make_batches, read_notes, read_rows
 from farm.corpus.sources import InputFile
-from farm.corpus.tables import NOTES, PIECES, STATES, note_arrays, to_bytes
+from farm.corpus.tables import NOTES, PIECES, STATES, to_bytes
 from farm.errors import StyleError
-from farm.music.split import Fingerprint, families_of, fingerprint, split, thinning
+from farm.music.split import Fingerprints, families_of, fingerprints, split, thinning
 from farm.storage import Storage
 
-FEWEST_NOTES = 16
-_FACTS = (
-    *("piece_id", "file_sha256", "format", "notes_in_file", "notes", "notes_dropped", "tracks", "duration_beats"),
-    *("duration_seconds", "tempo_bpm", "key", "time_signature"),
-)
+_SKIPPED = ("no-notes", "drums-only", "no-piano")
+_DECIDED = ("state", "reason", "duplicate_of", "family", "split")
 
 
 def clean_style(
-    style: str, files: Sequence[InputFile], storage: Storage, *, heldout_share: float, seed: int
+    style: str,
+    files: Sequence[InputFile],
+    storage: Storage,
+    *,
+    filters: Filters,
+    heldout_share: float,
+    seed: int,
 ) -> dict[str, Any]:
     """Write a style's notes and pieces tables from the cached readings of its files.
 
@@ -40,67 +46,105 @@ def clean_style(
     ----------
     files
         Everything that `sources.list_files` returned for the style's sources, in their order; every batch of
-        `make_batches(files)` must have been read.
+        `make_batches(files, filters)` must have been read.
     heldout_share
         Share of the notes to hold out.
 
     Returns
     -------
     Plain facts: `files`, one count per state (of rows: a file of several tunes has several), `notes` and
-    `heldout_notes` of the pieces read, `families`, `reasons` (count per reason), `digest`, which changes when
-    anything does that training depends on, and `outputs`, the keys of the files written.
+    `heldout_notes` of the pieces read, `families`, `repaired`, `reasons` (count per reason for not being read),
+    `digest`, which changes when anything does that training depends on, and `outputs`, the keys of the files written.
 
     Raises
     ------
     StyleError
         When no piece can be read; the pieces table is written first, so that every reason can be looked up.
     """
-    batches = make_batches(files)
-    rows = judge(style, files, [row for batch in batches for row in read_rows(batch.key, storage)])
+    batches = make_batches(files, filters)
+    readings = pa.concat_tables([BATCH_PIECES.empty_table(), *(read_rows(batch.key, storage) for batch in batches)])
+    rows = judge(files, readings, filters)
     check_states(style, files, rows)
-    reading = [row for row in rows if row["state"] == "read"]
-    _place(reading, batches, storage, heldout_share, seed)
-    families = {row["piece_id"]: row["family"] for row in reading}
-    for row in rows:
-        row["family"] = families.get(row["duplicate_of"] or row["piece_id"])
-    parts = list(_write_parts(style, set(families), batches, storage))
-    _write_pieces(style, rows, storage)
+    reading = rows[rows["state"] == "read"]
+    thin = thinning(int(reading["notes"].sum()))
+    parts, pieces, prints = _write_parts(style, reading["piece_id"], batches, storage, thin)
+    _place(rows, pieces, families_of(prints, thin), heldout_share, seed)
+    storage.write_bytes(layout.pieces(style), to_bytes(_pieces_table(style, files, rows, readings)))
     for key in storage.list(layout.notes_folder(style), ".parquet"):
         if key not in parts:
             storage.delete(key)
-    if not reading:
+    if len(reading) == 0:
         raise StyleError(_nothing_read(style, files, rows))
     return _facts(files, rows) | {"outputs": [layout.pieces(style), *parts]}
 
 
-def judge(style: str, files: Sequence[InputFile], readings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row of the pieces table per tune, with its state; family and split are still open.
+def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> pd.DataFrame:
+    """Return one row per tune with its state; a file that was not read at all has one row.
 
-    A file that was not read at all has one row. Rows follow the order of `files`.
+    Parameters
+    ----------
+    readings
+        Columns as in `reading_batches.BATCH_PIECES`.
+
+    Returns
+    -------
+    In the order of `files`: `file` and `reading` (row numbers of the two; -1 where there is no reading), `state`,
+    `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `notes`; `family` and `split` are open.
     """
-    tunes: dict[str, list[dict[str, Any]]] = {}
-    for reading in readings:
-        tunes.setdefault(reading["file_sha256"], []).append(reading)
-    standing: dict[str, str] = {}
-    rows = []
-    for file in files:
-        if not file.is_wanted:
-            state, reason = ("skipped", file.skipped) if file.skipped else ("rejected", file.rejected)
-            rows.append(_row(style, file, {}, state, reason))
-            continue
-        for reading in tunes[file.sha256]:
-            row = _row(style, file, reading, *_state(reading))
-            first = standing.get(reading["content"])
-            if row["state"] == "read" and first is None:
-                standing[reading["content"]] = reading["piece_id"]
-            elif row["state"] == "read":
-                reason = "same-bytes" if first == reading["piece_id"] else "same-notes"
-                row |= {"state": "duplicate", "duplicate_of": first, "reason": reason}
-            rows.append(row)
+    known = readings.select(["file_sha256", "tune", "piece_id", "content", "failure", "repaired", "notes"]).to_pandas()
+    facts = readings.select(["pitched_notes", "notes", "duration_seconds", "silence_seconds"]).to_pandas()
+    known["skip"] = reason_to_skip(facts, filters)
+    known["reading"] = np.arange(len(known))
+    listed = pd.DataFrame(
+        {
+            "file": np.arange(len(files)),
+            "file_sha256": [file.sha256 if file.is_wanted else None for file in files],
+            "skipped": [file.skipped for file in files],
+            "rejected": [file.rejected for file in files],
+        }
+    )
+    rows = listed.merge(known.set_index("file_sha256"), how="left", left_on="file_sha256", right_index=True)
+    rows["reading"] = rows["reading"].fillna(-1).astype(np.int64)
+    rows["notes"] = rows["notes"].fillna(0).astype(np.int64)
+    rows = rows.reset_index(drop=True)
+    rows["state"], rows["reason"] = _states(rows)
+    _mark_duplicates(rows)
     return rows
 
 
-def check_states(style: str, files: Sequence[InputFile], rows: Sequence[dict[str, Any]]) -> None:
+def _states(rows: pd.DataFrame) -> tuple[np.ndarray, pd.Series]:
+    """Return the state of every row before duplicates are known, and its reason."""
+    failure = rows["failure"].fillna("").astype(str)
+    is_empty = failure.str.partition(":")[0].isin(_SKIPPED)
+    skip, repaired = rows["skip"].fillna("").astype(str), rows["repaired"].fillna("").astype(str)
+    cases = [
+        (rows["skipped"] != "", "skipped", rows["skipped"]),
+        (rows["rejected"] != "", "rejected", rows["rejected"]),
+        (is_empty, "skipped", failure),
+        (failure != "", "rejected", failure),
+        (rows["reading"] < 0, "lost", failure),
+        (skip != "", "skipped", skip),
+        (repaired != "", "read", "repaired: " + repaired),
+    ]
+    conditions = [condition.to_numpy(bool) for condition, _, _ in cases]
+    state = np.select(conditions, [name for _, name, _ in cases], "read")
+    reason = np.select(conditions, [reason.to_numpy(object) for _, _, reason in cases], None)
+    return state, pd.Series(reason, rows.index, dtype=object)
+
+
+def _mark_duplicates(rows: pd.DataFrame) -> None:
+    """Turn every piece read but the first of its content into a duplicate of that."""
+    reading = rows[rows["state"] == "read"]
+    first = reading.drop_duplicates("content").set_index("content")["piece_id"]
+    again = reading[reading.duplicated("content")]
+    standing = again["content"].map(first)
+    rows["duplicate_of"] = None
+    rows.loc[again.index, "state"] = "duplicate"
+    rows.loc[again.index, "duplicate_of"] = standing
+    rows.loc[again.index, "reason"] = np.where(standing == again["piece_id"], "same-bytes", "same-notes")
+
+
+def check_states(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> None:
     """Check that every input file has ended in a known state, and nothing else has.
 
     Raises
@@ -108,122 +152,111 @@ def check_states(style: str, files: Sequence[InputFile], rows: Sequence[dict[str
     StyleError
         When the sum is wrong.
     """
-    wanted = Counter((file.source, file.path) for file in files)
-    found = {(row["source"], row["path"].rsplit("#", 1)[0] if row["tune"] else row["path"]) for row in rows}
-    strange = [row["path"] for row in rows if row["state"] not in STATES]
-    if found != set(wanted) or len(wanted) != len(files) or strange:
+    distinct = len({(file.source, file.path) for file in files})
+    accounted = set(rows["file"])
+    strange = int((~rows["state"].isin(STATES)).sum())
+    if accounted != set(range(len(files))) or distinct != len(files) or strange:
         raise StyleError(
-            f"{style}: {len(files)} input files, {len(found)} of them accounted for, {len(strange)} in no known state; "
-            "list each folder in one source only, or report this as a fault of the farm"
+            f"{style}: {len(files)} input files, {distinct} of them distinct, {len(accounted)} accounted for, "
+            f"{strange} in no known state; list each folder in one source only, or report this as a fault of the farm"
         )
 
 
-def _state(reading: dict[str, Any]) -> tuple[str, str | None]:
-    if reading["failure"] is not None and not reading["failure"].startswith("no-notes"):
-        return "rejected", reading["failure"]
-    if reading["pitched_notes"] >= FEWEST_NOTES:
-        return "read", None
-    if reading["notes"] == 0:
-        return "skipped", "no-notes"
-    if reading["pitched_notes"] == 0:
-        return "skipped", "drums-only"
-    return "skipped", f"too-short: {reading['pitched_notes']} notes, {FEWEST_NOTES} are needed"
+def _write_parts(
+    style: str, wanted: pd.Series, batches: Sequence[Batch], storage: Storage, thin: int
+) -> tuple[list[str], list[str], Fingerprints]:
+    """Write the notes of the pieces read, one part per batch; what is there stays.
 
-
-def _row(style: str, file: InputFile, reading: dict[str, Any], state: str, reason: str | None) -> dict[str, Any]:
-    tune = reading.get("tune", "")
-    return {
-        **{name: reading.get(name) for name in _FACTS},
-        "style": style,
-        "source": file.source,
-        "path": f"{file.path}#{tune}" if tune else file.path,
-        "tune": tune,
-        "content": reading.get("content"),
-        "file_sha256": file.sha256 or None,
-        "state": state,
-        "reason": reason,
-        "duplicate_of": None,
-        "family": None,
-        "bytes": file.bytes,
-        "licence": file.licence,
-        "split": None,
-    }
-
-
-def _place(
-    reading: Sequence[dict[str, Any]], batches: Sequence[Batch], storage: Storage, heldout_share: float, seed: int
-) -> None:
-    """Give every piece that was read its family and its side of the split."""
-    thin = thinning(sum(row["notes"] for row in reading))
-    prints: dict[str, Fingerprint] = {}
-    wanted = {row["piece_id"] for row in reading}
+    Returns
+    -------
+    The keys of the parts; and the pieces in them with their fingerprints.
+    """
+    read = pa.array(wanted.to_numpy(object), pa.string())
+    parts, pieces, prints = [], list[str](), []
     for batch in batches:
-        for name, notes in note_arrays(_only(read_notes(batch.key, storage), wanted)).items():
-            prints[name] = fingerprint(notes, thin)
-    numbers = families_of([prints[row["piece_id"]] for row in reading], thin)
-    names: dict[int, str] = {}
-    for row, number in zip(reading, numbers, strict=True):
-        names[number] = min(names.get(number, row["piece_id"]), row["piece_id"])
-    for row, number in zip(reading, numbers, strict=True):
-        row["family"] = names[number]
-    sides = split(
-        [row["family"] for row in reading],
-        [row["notes"] for row in reading],
-        [row["content"] for row in reading],
-        heldout_share,
-        seed,
-    )
-    for row, side in zip(reading, sides, strict=True):
-        row["split"] = side
-
-
-def _only(notes: pa.Table, wanted: set[str]) -> pa.Table:
-    """Return the rows of these pieces, in their order."""
-    ids = notes["piece_id"].unique()
-    kept = ids.filter(pa.array(np.array([name.as_py() in wanted for name in ids], bool)))
-    return notes.filter(pc.is_in(notes["piece_id"], kept))
-
-
-def _write_parts(style: str, wanted: set[str], batches: Sequence[Batch], storage: Storage) -> Iterator[str]:
-    """Write the notes of the pieces read, one part per batch, and yield the parts' keys; what is there stays."""
-    for batch in batches:
-        notes = _only(read_notes(batch.key, storage), wanted)
+        notes = read_notes(batch.key, storage)
+        ids = notes["piece_id"].combine_chunks()
+        kept = pc.is_in(ids.dictionary, read).to_numpy(zero_copy_only=False)
+        if not kept[ids.indices.to_numpy()].all():
+            notes = notes.filter(pa.array(kept[ids.indices.to_numpy()])).combine_chunks()
+            ids = notes["piece_id"].combine_chunks()
         if len(notes) == 0:
             continue
-        named = notes.add_column(0, "style", pa.repeat(pa.scalar(style, pa.string()), len(notes)))
-        data = to_bytes(named.cast(NOTES).combine_chunks())
+        names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(notes), np.int8)), [style])
+        data = to_bytes(notes.add_column(0, "style", names))
         key = layout.notes_part(style, hashlib.sha256(data).hexdigest()[:16])
         if not storage.exists(key):
             storage.write_bytes(key, data)
-        yield key
+        parts.append(key)
+        pieces += ids.dictionary.filter(pa.array(kept)).to_pylist()
+        prints.append(_fingerprints(notes, ids.indices.to_numpy(), np.flatnonzero(kept), thin))
+    return parts, pieces, Fingerprints.joined(prints)
 
 
-def _write_pieces(style: str, rows: Sequence[dict[str, Any]], storage: Storage) -> None:
-    kept = [{name: row[name] for name in PIECES.names} for row in rows]
-    storage.write_bytes(layout.pieces(style), to_bytes(pa.Table.from_pylist(kept, PIECES)))
+def _fingerprints(notes: pa.Table, owner: np.ndarray, pieces: np.ndarray, thin: int) -> Fingerprints:
+    """Return the fingerprints of the pieces with these numbers; `owner` is the piece of each note, ascending."""
+    pitched = ~notes["is_drum"].to_numpy()
+    columns = {name: notes[name].to_numpy()[pitched] for name in ("onset_beat", "duration_beat", "pitch")}
+    owner = owner[pitched]
+    bounds = np.append(np.searchsorted(owner, pieces), len(owner))
+    return fingerprints(columns, bounds, thin)
 
 
-def _facts(files: Sequence[InputFile], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    reading = [row for row in rows if row["state"] == "read"]
-    lines = sorted(f"{row['piece_id']} {row['content']} {row['split']}" for row in reading)
-    states = Counter(row["state"] for row in rows)
+def _place(
+    rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], heldout_share: float, seed: int
+) -> None:
+    """Give every piece that was read its family and its side of the split, and a duplicate the family it is of."""
+    names: dict[int, str] = {}
+    for piece, number in zip(pieces, numbers, strict=True):
+        names[number] = min(names.get(number, piece), piece)
+    family = {piece: names[number] for piece, number in zip(pieces, numbers, strict=True)}
+    rows["family"] = rows["duplicate_of"].fillna(rows["piece_id"]).map(family)
+    reading = rows.index[rows["state"] == "read"]
+    told = rows.loc[reading, ["family", "notes", "content"]]
+    sides = split(*(told[name].tolist() for name in told), heldout_share, seed)
+    rows["split"] = pd.Series(sides, reading, dtype=object).reindex(rows.index)
+
+
+def _pieces_table(style: str, files: Sequence[InputFile], rows: pd.DataFrame, readings: pa.Table) -> pa.Table:
+    """Return the pieces table: what the file lists say, what the readings say, and what was decided."""
+    listed = [files[number] for number in rows["file"]]
+    tunes = rows["tune"].fillna("")
+    taken = readings.take(pa.array(rows["reading"], pa.int64(), mask=(rows["reading"] < 0).to_numpy()))
+    columns = {
+        "style": [style] * len(rows),
+        "source": [file.source for file in listed],
+        "path": [f"{file.path}#{tune}" if tune else file.path for file, tune in zip(listed, tunes, strict=True)],
+        "file_sha256": [file.sha256 or None for file in listed],
+        "bytes": [file.bytes for file in listed],
+        "licence": [file.licence for file in listed],
+        **{name: rows[name].astype(object).where(rows[name].notna(), None) for name in _DECIDED},
+    }
+    return pa.table({name: columns[name] if name in columns else taken[name] for name in PIECES.names}, schema=PIECES)
+
+
+def _facts(files: Sequence[InputFile], rows: pd.DataFrame) -> dict[str, Any]:
+    reading = rows[rows["state"] == "read"]
+    lines = sorted(f"{row.piece_id} {row.content} {row.split}" for row in reading.itertuples())
+    states = Counter(rows["state"])
     return {
         "files": len(files),
         **{state: states[state] for state in STATES},
-        "notes": sum(row["notes"] for row in reading),
-        "heldout_notes": sum(row["notes"] for row in reading if row["split"] == "heldout"),
-        "families": len({row["family"] for row in reading}),
+        "notes": int(reading["notes"].sum()),
+        "heldout_notes": int(reading.loc[reading["split"] == "heldout", "notes"].sum()),
+        "families": int(reading["family"].nunique()),
+        "repaired": int(reading["reason"].notna().sum()),
         "reasons": _reasons(rows),
-        "digest": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "digest": hashlib.sha256("\n".join([f"reader {READER_VERSION}", *lines]).encode()).hexdigest(),
     }
 
 
-def _reasons(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return how often each reason occurs, the part after its colon left out."""
-    return dict(sorted(Counter(row["reason"].split(":")[0] for row in rows if row["reason"]).items()))
+def _reasons(rows: pd.DataFrame) -> dict[str, int]:
+    """Return how often each reason for not being read occurs, the part after its colon left out."""
+    reasons = rows.loc[rows["state"] != "read", "reason"].dropna()
+    return dict(sorted(Counter(reason.split(":")[0] for reason in reasons).items()))
 
 
-def _nothing_read(style: str, files: Sequence[InputFile], rows: Sequence[dict[str, Any]]) -> str:
+def _nothing_read(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> str:
     reasons = ", ".join(f"{reason}: {count}" for reason, count in _reasons(rows).items())
     return (
         f"{style}: none of its {len(files)} files could be read ({reasons}); "

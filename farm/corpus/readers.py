@@ -5,9 +5,9 @@ hand back the notes of another file.
 
 Conventions
 -----------
-MIDI is read strictly; where that fails it is read again with data bytes forced into range and an odd header made
-plain, and its format is 'midi-repaired'. Film-time MIDI files (SMPTE) are taken as two beats a second. A format 2
-MIDI file holds sequences that do not sound together: each is a tune.
+MIDI is read strictly; where that fails it is mended (see `farm.corpus.mend`) and read again, its format is
+'midi-repaired' and `repaired` says what was wrong. More than `MOST_LOST` of it gone is refused. Film-time MIDI files (SMPTE) are taken as two beats a second. A
+format 2 MIDI file holds sequences that do not sound together: each is a tune.
 """
 
 import io
@@ -19,11 +19,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from farm.corpus import abc_tunes, midi, scores
-from farm.corpus.reading import Reading, check_length
-from farm.corpus.scan import Scan, rebuild, scan_midi, single_track, unwrap
+from farm.corpus.mend import rebuild
+from farm.corpus.reading import Reading
+from farm.corpus.scan import FRAMES_PER_SECOND, Counter, Scan, count_tracks, scan_midi, unwrap
 from farm.errors import ReadError
 
 MAX_TEXT_BYTES = 64 << 20
+MOST_LOST = 0.5
 _HEAD_BYTES = 4096
 _MXL_SUFFIXES = (".xml", ".musicxml")
 
@@ -55,13 +57,15 @@ def sniff(data: bytes) -> str:
     raise ReadError("not-music", f"starts with {data[:12]!r}" if data else "the file is empty")
 
 
-def read_file(data: bytes, path: str) -> list[Reading]:
+def read_file(data: bytes, path: str, count: Counter = count_tracks) -> list[Reading]:
     """Return the tunes of one file; most files hold one.
 
     Parameters
     ----------
     path
         The file's name, for messages only.
+    count
+        The scanner's loop, plain or compiled.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def read_file(data: bytes, path: str) -> list[Reading]:
     """
     kind = sniff(data)
     if kind == "midi":
-        return _read_midi(unwrap(data) or b"")
+        return _read_midi(unwrap(data) or b"", count)
     if kind == "abc":
         return [_tune(label, kind, partial(_abc_parts, text)) for label, text in _abc_texts(data)]
     if kind == "kern":
@@ -95,11 +99,9 @@ def read_file(data: bytes, path: str) -> list[Reading]:
 def _tune(label: str, kind: str, walk: Callable[[], list[scores.Part]]) -> Reading:
     """Return one tune; what is wrong with it becomes its `failure`, so that its neighbours are read."""
     try:
-        reading = scores.assemble(label, kind, _guarded(kind, walk))
-        check_length(reading)
+        return scores.assemble(label, kind, _guarded(kind, walk))
     except ReadError as error:
         return Reading(label, kind, failure=str(error))
-    return reading
 
 
 def _guarded(kind: str, work: Callable[[], Any]) -> Any:
@@ -175,41 +177,59 @@ def _unzip(data: bytes) -> bytes:
     return text
 
 
-def _read_midi(data: bytes) -> list[Reading]:
-    scan = scan_midi(data)
+def _read_midi(data: bytes, count: Counter) -> list[Reading]:
+    scan = scan_midi(data, count)
     if scan.format != 2 or len(scan.tracks) == 1:
         return [_midi_tune("", data, scan)]
     readings = []
     for number in range(len(scan.tracks)):
-        alone = single_track(data, scan, number)
+        alone = rebuild(data, scan.division, [scan.tracks[number]], mended=False)
         try:
-            readings.append(_midi_tune(str(number + 1), alone, scan_midi(alone)))
+            readings.append(_midi_tune(str(number + 1), alone, scan_midi(alone, count)))
         except ReadError as error:
             readings.append(Reading(str(number + 1), "midi", failure=str(error)))
     return readings
 
 
 def _midi_tune(label: str, data: bytes, scan: Scan) -> Reading:
-    if scan.damage:
-        raise ReadError("truncated" if scan.is_truncated else "damaged", scan.damage)
-    score, file_format = _parse_midi(data, scan)
-    return midi.read_score(label, file_format, score, scan)
-
-
-def _parse_midi(data: bytes, scan: Scan) -> tuple[Any, str]:
+    """Return the tune of a MIDI file, read strictly, else mended and read again."""
     from symusic import Score
 
-    if not scan.is_smpte:
+    if scan.lost_share > MOST_LOST:
+        raise ReadError("truncated" if scan.is_truncated else "damaged", f"{scan.damage}, {_lost(scan)}")
+    wrong = scan.damage or ("" if scan.format in (0, 1, 2) else f"the header names format {scan.format}")
+    if not wrong and not scan.is_smpte:
         try:
-            return Score.from_midi(data), "midi"
-        except RuntimeError:
-            pass  # read strictly first; the second try says what is wrong
-    division = scan.division
-    if scan.is_smpte:
-        frames, ticks = 256 - (division >> 8), division & 0xFF
-        division = frames * ticks // 2
-    try:
-        plain = rebuild(data, scan, division, scan.tracks)
-        return Score.from_midi(plain, sanitize_data=True), "midi-smpte" if scan.is_smpte else "midi-repaired"
-    except RuntimeError as error:
-        raise ReadError("damaged", f"midi: {str(error)[:200]}") from error
+            return midi.read_score(label, "midi", Score.from_midi(data), scan)
+        except RuntimeError as error:
+            wrong = str(error).removesuffix(": iostream error")[:200]
+        except ReadError as error:
+            wrong = error.detail
+    plain = rebuild(data, _division(scan), scan.tracks, mended=bool(wrong))
+    score = _guarded("midi", lambda: Score.from_midi(plain, sanitize_data=True))
+    reading = midi.read_score(label, "midi-smpte" if scan.is_smpte else "midi", score, scan)
+    if wrong:
+        reading.format, reading.repaired = f"{reading.format}-repaired", wrong
+        if scan.lost_share:
+            reading.repaired += f", {_lost(scan)}"
+    return reading
+
+
+def _division(scan: Scan) -> int:
+    """Return ticks a beat; film time has two beats a second.
+
+    Raises
+    ------
+    ReadError
+        `damaged` for frames that no film has.
+    """
+    if not scan.is_smpte:
+        return scan.division
+    frames, ticks = 256 - (scan.division >> 8), scan.division & 0xFF
+    if frames not in FRAMES_PER_SECOND:
+        raise ReadError("damaged", f"film time of {frames} frames a second; known are 24, 25, 29 and 30")
+    return frames * ticks // 2
+
+
+def _lost(scan: Scan) -> str:
+    return f"{scan.lost_share:.0%} of its bytes are lost"

@@ -1,6 +1,6 @@
 """A reader process with time and memory limits: a file that hangs, crashes or swells costs itself only.
 
-The child stays warm over many files and is started anew after a failure and after `FILES_PER_CHILD` files. It ends by
+The child stays warm over many files and is started anew after a failure and when it has grown. It ends by
 itself when it has had nothing to do for a while, and never outlives its parent.
 
 Small files are answered several at a time, so that they cost no switch between processes each. What was not answered
@@ -31,7 +31,8 @@ from farm.corpus.reading import Reading
 from farm.corpus.sandbox_child import LENGTH, MEMORY_EXIT, frame, unpack
 from farm.errors import FarmError, ReadError
 
-FILES_PER_CHILD = 2000
+GROWN_BYTES = 512 << 20
+"""A child that holds so much between two requests is replaced: parsers of scores keep what they once read."""
 FILES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 1 << 20
 START_SECONDS = 120.0
@@ -44,7 +45,7 @@ class Limits:
     """What one file may cost: processor seconds, and bytes of address space beyond what the idle child has."""
 
     seconds: float = 30.0
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = 1 << 30
 
 
 class Outcome(NamedTuple):
@@ -60,7 +61,6 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._child: subprocess.Popen[bytes] | None = None
-        self._files = 0
         self._is_answering = False
 
     def read(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Outcome]:
@@ -92,7 +92,6 @@ class Sandbox:
                 _send(child, request)
                 for _ in request:
                     outcomes.append(self._receive(child))
-                    self._files += 1
                 self._is_answering = False
             except ReadError as error:
                 self.close()
@@ -103,9 +102,10 @@ class Sandbox:
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Return the running child, a new one where there is none or it has served its time."""
-        spent = self._files >= FILES_PER_CHILD or self._is_answering  # still answering whom an interrupt took away
-        if self._child is not None and (spent or self._child.poll() is not None):
-            self.close()
+        if self._child is not None:
+            is_spent = self._is_answering or _resident_bytes(self._child.pid) > GROWN_BYTES  # answering: interrupted
+            if is_spent or self._child.poll() is not None:
+                self.close()
         if self._child is None:
             package = str(Path(farm.__file__).resolve().parent.parent)
             environment = {
@@ -117,7 +117,7 @@ class Sandbox:
             module = ["-P", "-m", "farm.corpus.sandbox_child"]  # -P: nothing in the current folder is imported
             command = [sys.executable, *module, str(os.getpid()), str(self.limits.memory_bytes)]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-            self._files, self._is_answering = 0, False
+            self._is_answering = False
             try:
                 _receive_frame(self._child, START_SECONDS, START_SECONDS)
             except ReadError as error:
@@ -203,6 +203,15 @@ def _cpu_seconds(process: int) -> float | None:
     except OSError:
         return None
     return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_bytes(process: int) -> int:
+    """Return the memory that a process holds; 0 where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _death(child: subprocess.Popen[bytes]) -> ReadError:

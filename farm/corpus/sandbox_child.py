@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from farm.corpus.reading import ROW, Reading
+from farm.corpus.reading import SOUND, Reading
 from farm.errors import ReadError
 
 LENGTH = struct.Struct(">I")
@@ -50,7 +50,7 @@ def unpack(body: bytearray) -> tuple[list[Reading], tuple[str, str] | None]:
     if "error" in answer:
         reason, detail = answer["error"]
         return [], (reason, detail)
-    rows = np.frombuffer(body, ROW, offset=LENGTH.size + size)
+    rows = np.frombuffer(body, SOUND, offset=LENGTH.size + size)
     readings, start = [], 0
     for facts, count in answer["readings"]:
         readings.append(Reading(notes=rows[start : start + count], **dict(zip(_FACTS, facts, strict=True))))
@@ -62,8 +62,10 @@ def serve(parent: int, memory_bytes: int) -> None:
     """Answer requests until the parent closes the pipe, or asks for nothing for `IDLE_SECONDS`."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
     _die_with(parent)
+    from farm.corpus.compiled import compiled_counter
     from farm.corpus.readers import read_file
 
+    count = compiled_counter()
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)  # what a parser prints must not fall between the frames
@@ -81,7 +83,7 @@ def serve(parent: int, memory_bytes: int) -> None:
             data = bytes(body[at : at + length])
             at += length
             try:
-                answers.write(frame(pack(read_file(data, path))))
+                answers.write(frame(pack(read_file(data, path, count))))
             except ReadError as error:
                 answers.write(frame([json.dumps({"error": [error.reason, error.detail]}).encode()]))
             except MemoryError:

@@ -7,21 +7,33 @@ Conventions
 -----------
 Channels count from 0. A note-on with velocity 0 is a note-off. A track ends at its end-of-track event; what follows
 it is not music. Running status goes on across meta and system-exclusive events, as lenient readers have it. A data
-byte above 127 is taken as it stands, so that the events after it are still found.
+byte above 127 is taken as it stands, so that the events after it are still found. Where the length of a chunk
+cannot be right, the next track is looked for by its name.
 """
 
+import re
 import struct
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from farm.errors import ReadError
 
 MAX_TRACKS = 4096
 MAX_NOTES = 2_000_000
 N_KEYS = 16 * 128
+FRAMES_PER_SECOND = (24, 25, 29, 30)
 
 INTACT, TRUNCATED, NO_STATUS = range(3)
 """How a track ended: as it should, in the middle of an event, or at a data byte with no status before it."""
+
+STATE, END, UNENDED = range(3)
+"""Columns of what `count_tracks` finds: how the track ended, where its last whole event does, notes never ended."""
+
+TRACK = b"MTrk"
+_CHUNK_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 ]{3}")
 
 
 @dataclass(frozen=True)
@@ -31,13 +43,15 @@ class Scan:
     Attributes
     ----------
     tracks
-        Start and end of every track's events in the bytes.
+        Start and end of every track's whole events in the bytes.
     notes_by_channel
         Note-ons with a velocity above 0, all tracks together, shape (16,).
     unended
         Note-ons that no note-off of their track answers.
     damage
         Empty, or what is wrong with the bytes.
+    lost_share
+        Share of the tracks' bytes that lies behind the damage and was not walked, 0 to 1.
     is_truncated
         Whether the file ends before its last track does.
     """
@@ -47,8 +61,9 @@ class Scan:
     tracks: tuple[tuple[int, int], ...]
     notes_by_channel: tuple[int, ...]
     unended: int
-    damage: str
-    is_truncated: bool
+    damage: str = ""
+    lost_share: float = 0.0
+    is_truncated: bool = False
 
     @property
     def notes(self) -> int:
@@ -72,8 +87,96 @@ def unwrap(data: bytes) -> bytes | None:
     return None
 
 
-def scan_midi(data: bytes) -> Scan:
+def count_tracks(data: Any, spans: Any, notes: Any, found: Any) -> None:
+    """Count the notes of every track, from its first delta time to its end-of-track event.
+
+    Only integers and indexed arrays are used, so that the loop can be compiled: `farm.corpus.compiled` does.
+
+    Parameters
+    ----------
+    data
+        The file's bytes: anything whose items are 0-255.
+    spans
+        Start and end of every track, int64, shape (n_tracks, 2).
+    notes
+        Note-ons per channel, int64, shape (16,); added to in place.
+    found
+        STATE, END and UNENDED of every track, int64, shape (n_tracks, 3); written in place.
+    """
+    sounding = np.zeros(N_KEYS, np.int64)
+    for track in range(len(spans)):
+        at, end, status = int(spans[track, 0]), int(spans[track, 1]), 0
+        state, whole = TRUNCATED, at
+        sounding[:] = 0
+        while True:
+            whole = at
+            if at >= end:
+                state = INTACT  # a track without an end-of-track event: it ends where its bytes do
+                break
+            byte = 0x80  # the delta time, which is not needed
+            while byte >= 0x80 and at < end:
+                byte = int(data[at])
+                at += 1
+            if byte >= 0x80 or at >= end:
+                break
+            byte = int(data[at])
+            if byte >= 0xF0:
+                at += 1
+                if byte != 0xF0 and byte != 0xF7 and byte != 0xFF:
+                    at += 2 if byte == 0xF2 else 1 if byte == 0xF1 or byte == 0xF3 else 0
+                    if at > end:
+                        break
+                    continue
+                if byte == 0xFF:
+                    if at >= end:
+                        break
+                    if data[at] == 0x2F:
+                        state = INTACT
+                        break
+                    at += 1
+                length, more = 0, 0x80
+                while more >= 0x80 and at < end:
+                    more = int(data[at])
+                    length = (length << 7 | more & 0x7F) & 0x0FFFFFFF
+                    at += 1
+                at += length
+                if more >= 0x80 or at > end:
+                    break
+                continue
+            if byte >= 0x80:
+                status = byte
+                at += 1
+            elif status == 0:
+                state = NO_STATUS
+                break
+            kind = status & 0xF0
+            size = 1 if kind == 0xC0 or kind == 0xD0 else 2
+            if at + size > end:
+                break
+            if kind == 0x80 or kind == 0x90:
+                channel = status & 0x0F
+                key = channel * 128 + min(int(data[at]), 127)
+                if kind == 0x90 and data[at + 1] > 0:
+                    notes[channel] += 1
+                    sounding[key] += 1
+                elif sounding[key] > 0:
+                    sounding[key] -= 1
+            at += size
+        found[track, STATE] = state
+        found[track, END] = whole
+        found[track, UNENDED] = sounding.sum()
+
+
+Counter = Callable[[Any, Any, Any, Any], None]
+
+
+def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
     """Return the counts of a MIDI file that starts with its header, as `unwrap` returns it.
+
+    Parameters
+    ----------
+    count
+        `count_tracks`, or the same compiled.
 
     Raises
     ------
@@ -83,119 +186,48 @@ def scan_midi(data: bytes) -> Scan:
     if data[:4] != b"MThd" or len(data) < 14:
         raise ReadError("not-music", "no MIDI header")
     header_bytes, file_format, _, division = struct.unpack_from(">IHHH", data, 4)
-    spans, damage = _track_spans(data, 8 + header_bytes)
+    start = 14 if data[14:18] == TRACK else 8 + header_bytes
+    spans, wrong, is_truncated = _track_spans(data, start)
+    if start != 8 + header_bytes:
+        wrong = f"a header of {header_bytes} bytes that has 6"
     if not spans:
         raise ReadError("damaged", f"no track chunk in {len(data)} bytes")
     if len(spans) > MAX_TRACKS:
         raise ReadError("too-big", f"{len(spans)} tracks, at most {MAX_TRACKS} are read")
-    is_truncated = bool(damage)
-    notes = [0] * 16
-    unended = 0
-    for start, end in spans:
-        sounding = [0] * N_KEYS
-        state = count_track(data, start, end, notes, sounding)
-        unended += sum(sounding)
-        if state != INTACT and not damage:
-            damage = "an event is cut off" if state == TRUNCATED else "an event without a status"
-    if sum(notes) > MAX_NOTES:
-        raise ReadError("too-big", f"{sum(notes)} notes, at most {MAX_NOTES} are read")
-    return Scan(file_format, division, tuple(spans), tuple(notes), unended, damage, is_truncated)
+    notes, found = np.zeros(16, np.int64), np.zeros((len(spans), 3), np.int64)
+    count(data, np.array(spans, np.int64), notes, found)
+    if notes.sum() > MAX_NOTES:
+        raise ReadError("too-big", f"{notes.sum()} notes, at most {MAX_NOTES} are read")
+    states, ends, unended = found.T.tolist()
+    tracks = tuple((start, end) for (start, _), end in zip(spans, ends, strict=True))
+    lost = 0.0
+    if any(states):
+        number = next(index for index, state in enumerate(states) if state != INTACT)
+        wrong = wrong or f"track {number + 1} breaks off: " + (
+            "an event is cut off" if states[number] == TRUNCATED else "an event without a status"
+        )
+        unread = sum(end - whole for (_, end), whole, state in zip(spans, ends, states, strict=True) if state)
+        lost = unread / max(sum(end - start for start, end in spans), 1)
+    return Scan(
+        file_format, division, tracks, tuple(notes.tolist()), sum(unended), wrong, lost, is_truncated
+    )
 
 
-def single_track(data: bytes, scan: Scan, track: int) -> bytes:
-    """Return one track as a MIDI file of its own: what a format 2 file holds is not meant to sound together."""
-    return rebuild(data, scan, scan.division, [scan.tracks[track]])
-
-
-def rebuild(data: bytes, scan: Scan, division: int, tracks: Sequence[tuple[int, int]]) -> bytes:
-    """Return a plain format 1 file with only these tracks: no odd header, no foreign chunks."""
-    parts = [b"MThd", struct.pack(">IHHH", 6, 1, len(tracks), division)]
-    for start, end in tracks:
-        parts += [b"MTrk", struct.pack(">I", end - start), data[start:end]]
-    return b"".join(parts)
-
-
-def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str]:
-    """Return where the events of each track lie, and what is wrong with the chunks."""
-    spans = []
+def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str, bool]:
+    """Return where the events of each track lie, what is wrong with the chunks, and whether the file is cut off."""
+    spans: list[tuple[int, int]] = []
+    wrong = ""
     while at + 8 <= len(data):
-        length = int.from_bytes(data[at + 4 : at + 8], "big")
-        end = at + 8 + length
-        if data[at : at + 4] == b"MTrk":
-            spans.append((at + 8, min(end, len(data))))
-            if end > len(data):
-                return spans, f"a track of {length} bytes has only {len(data) - at - 8}"
-        at = end
-    return spans, ""
-
-
-def count_track(
-    data: Sequence[int], start: int, end: int, notes: MutableSequence[int], sounding: MutableSequence[int]
-) -> int:
-    """Count the notes of one track, from its first delta time to its end-of-track event.
-
-    Only integers and indexed sequences are used, so that the loop can be compiled.
-
-    Parameters
-    ----------
-    notes
-        Note-ons per channel, shape (16,); added to in place.
-    sounding
-        Notes not ended yet, by `channel * 128 + pitch`, shape (2048,); all 0 at the start, changed in place.
-
-    Returns
-    -------
-    INTACT, TRUNCATED or NO_STATUS.
-    """
-    at, status = start, 0
-    while at < end:
-        byte = 0x80  # the delta time, which is not needed
-        while byte >= 0x80:
-            if at >= end:
-                return TRUNCATED
-            byte = data[at]
-            at += 1
-        if at >= end:
-            return TRUNCATED
-        byte = data[at]
-        if byte >= 0xF0:
-            at += 1
-            if byte == 0xFF:
-                if at >= end:
-                    return TRUNCATED
-                if data[at] == 0x2F:
-                    return INTACT
-                at += 1
-            elif byte not in (0xF0, 0xF7):
-                at += 2 if byte == 0xF2 else 1 if byte in (0xF1, 0xF3) else 0
-                continue
-            length, more = 0, 0x80
-            while more >= 0x80:
-                if at >= end:
-                    return TRUNCATED
-                more = data[at]
-                length = (length << 7 | more & 0x7F) & 0x0FFFFFFF
-                at += 1
-            at += length
-            if at > end:
-                return TRUNCATED
-            continue
-        if byte >= 0x80:
-            status = byte
-            at += 1
-        elif status == 0:
-            return NO_STATUS
-        kind = status & 0xF0
-        size = 1 if kind in (0xC0, 0xD0) else 2
-        if at + size > end:
-            return TRUNCATED
-        if kind in (0x80, 0x90):
-            channel = status & 0x0F
-            key = channel * 128 + min(data[at], 127)
-            if kind == 0x90 and data[at + 1] > 0:
-                notes[channel] += 1
-                sounding[key] += 1
-            elif sounding[key] > 0:
-                sounding[key] -= 1
-        at += size
-    return INTACT
+        name, end = data[at : at + 4], at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+        is_sound = end <= len(data) and (len(data) - end < 8 or _CHUNK_NAME.match(data, end) is not None)
+        following = end if is_sound else data.find(TRACK, at + 4)
+        if name == TRACK:
+            spans.append((at + 8, min(end if following < 0 else following, len(data))))
+        if following < 0:  # no track follows
+            if end > len(data) and name == TRACK:
+                return spans, wrong or f"a track of {end - at - 8} bytes has only {len(data) - at - 8}", True
+            break
+        if not is_sound:
+            wrong = wrong or f"the chunk at byte {at} has the wrong length"
+        at = following
+    return spans, wrong, False

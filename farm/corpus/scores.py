@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from farm.corpus.bars import TOLERANCE_BEATS, Bars, is_signature, lay_bars, predominant_signature
-from farm.corpus.reading import DEFAULT_BPM, ROW, Reading, counted, describe
+from farm.corpus.reading import DEFAULT_BPM, SOUND, Reading, counted
 from farm.errors import ReadError
 
 SCORE_VELOCITY = 64
@@ -80,26 +80,30 @@ def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
     leading = next((part for part in parts if part.measures), parts[0])
     signatures = next((part.signatures for part in (leading, *parts) if part.signatures), [])
     bars = lay_bars(leading.measures, end, signatures)
-    reading = Reading(tune, file_format, np.concatenate([_rows(part, track, bars) for track, part in enumerate(parts)]))
+    notes = np.concatenate([_sounds(part, track, bars.upbeat_beats) for track, part in enumerate(parts)])
     drops: Counter[str] = Counter()
     for part in parts:
         drops += part.drops
-    reading.drops = counted(drops)
-    reading.notes_in_file = len(reading.notes) + sum(reading.drops.values())
-    reading.time_signature = _signature(signatures, bars, end)
     tempos = sorted({change for part in parts for change in part.tempos}) or [(0.0, DEFAULT_BPM)]
-    return describe(reading, [(beat + bars.upbeat_beats if beat > 0 else 0.0, bpm) for beat, bpm in tempos])
+    return Reading(
+        tune,
+        file_format,
+        notes,
+        notes_in_file=len(notes) + drops.total(),
+        drops=counted(drops),
+        tempos=[(beat + bars.upbeat_beats if beat > 0 else 0.0, bpm) for beat, bpm in tempos],
+        bars=bars.stretches(),
+        time_signature=_signature(signatures, bars, end),
+    )
 
 
-def _rows(part: Part, track: int, bars: Bars) -> np.ndarray:
-    rows = np.zeros(len(part.onsets), ROW)
-    onsets = np.array(part.onsets, float)
-    rows["track"], rows["velocity"] = track, SCORE_VELOCITY
-    rows["onset_beat"] = onsets + bars.upbeat_beats
-    rows["duration_beat"] = part.durations
-    rows["pitch"] = part.pitches
-    rows["bar"], rows["beat_in_bar"] = bars.place(onsets)
-    return rows
+def _sounds(part: Part, track: int, upbeat_beats: float) -> np.ndarray:
+    sounds = np.zeros(len(part.onsets), SOUND)
+    sounds["track"], sounds["velocity"] = track, SCORE_VELOCITY
+    sounds["onset_beat"] = np.array(part.onsets, float) + upbeat_beats
+    sounds["duration_beat"] = part.durations
+    sounds["pitch"] = part.pitches
+    return sounds
 
 
 def _signature(signatures: Sequence[tuple[float, str]], bars: Bars, end: float) -> str | None:

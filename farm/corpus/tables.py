@@ -52,7 +52,7 @@ PIECES = pa.schema(
         ("piece_id", pa.string()),
         ("file_sha256", pa.string()),
         ("state", pa.string()),
-        ("reason", pa.string()),  # null when read
+        ("reason", pa.string()),  # null when read, unless the file had to be repaired
         ("duplicate_of", pa.string()),  # piece_id of the piece that stands for this one
         ("family", pa.string()),  # pieces of one family are never split between training and held-out
         ("format", pa.string()),  # midi, musicxml, kern, abc, ...
@@ -66,6 +66,11 @@ PIECES = pa.schema(
         ("tempo_bpm", pa.float64()),
         ("key", pa.string()),
         ("time_signature", pa.string()),
+        ("time_base", pa.string()),  # beats where the notes lie on a grid of beats, seconds where they were played
+        ("grid_share", pa.float64()),  # what that was decided by; see farm.corpus.timebase
+        ("pitch_low", pa.int16()),
+        ("pitch_high", pa.int16()),
+        ("silence_seconds", pa.float64()),  # longest stretch with nothing sounding
         ("licence", pa.string()),
         ("split", pa.string()),  # train, heldout or null
     ]
@@ -111,7 +116,20 @@ def note_arrays(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 def to_bytes(table: pa.Table) -> bytes:
-    """Return a table as Parquet; equal tables give equal bytes."""
+    """Return a table as Parquet; equal tables give equal bytes.
+
+    Strings become dictionaries, whose type in memory leaves no trace; floats are split by byte, which packs best.
+    """
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    names = [column.name for column in table.schema if not pa.types.is_primitive(column.type)]
+    floats = [column.name for column in table.schema if pa.types.is_floating(column.type)]
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=names,
+        use_byte_stream_split=floats,
+        write_statistics=names,
+        store_schema=False,
+    )
     return sink.getvalue()

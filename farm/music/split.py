@@ -202,3 +202,31 @@ def _root(parent: list[int], index: int) -> int:
         parent[index] = parent[parent[index]]
         index = parent[index]
     return index
+
+
+def content_hashes(notes, bounds):
+    from farm.music.encoding import NOTE
+    out = []
+    for a, b in zip(bounds[:-1], bounds[1:]):
+        z = np.zeros(b - a, NOTE)
+        for n in ("onset_beat", "duration_beat", "pitch"):
+            z[n] = notes[n][a:b]
+        out.append(content_hash(z))
+    return out
+
+
+class Fingerprints(list):
+    @classmethod
+    def joined(cls, many):
+        return cls(x for one in many for x in one)
+
+
+def fingerprints(notes, bounds, thin=1):
+    from farm.music.encoding import NOTE
+    out = Fingerprints()
+    for a, b in zip(bounds[:-1], bounds[1:]):
+        z = np.zeros(b - a, NOTE)
+        for n in ("onset_beat", "duration_beat", "pitch"):
+            z[n] = notes[n][a:b]
+        out.append(fingerprint(z, thin))
+    return out

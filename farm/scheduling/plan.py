@@ -25,7 +25,7 @@ AFTER: dict[str, tuple[str, ...]] = {
 UNTIL = {"read": STAGES[:1], "train": STAGES[:3], "judge": STAGES[:4], "publish": STAGES}
 
 # Raised by hand when a stage would give another result for the same inputs.
-CODE_VERSIONS = {"read": 1, "baseline": 1, "train": 1, "judge": 2, "publish": 1}
+CODE_VERSIONS = {"read": 2, "baseline": 1, "train": 1, "judge": 2, "publish": 1}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def _inputs(work: Work, stage: str, files: str, before: Mapping[str, Mapping[str
     """Return what the result of a stage depends on, by a name a person understands."""
     training = work.recipe.training
     if stage == "read":
-        inputs = {"files": files, "split": digest([training.heldout_share, work.seed])}
+        split = digest([training.heldout_share, work.seed])
+        inputs = {"files": files, "filters": digest(work.settings.filters), "split": split}
     elif stage == "baseline":
         reach = [training.transpose_down_semitones, training.transpose_up_semitones]
         inputs = {"notes": before["read"]["digest"], "recipe": digest(reach)}

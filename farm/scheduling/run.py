@@ -124,7 +124,7 @@ class _Loop:
                 continue
             state.active.add(job.stage)
             if job.stage == "read":
-                batches = stages.batches_to_read(state.files, self.storage)
+                batches = stages.batches_to_read(state.files, state.work.settings.filters, self.storage)
                 state.batches = state.batches_left = len(batches)
                 for batch in batches:
                     task = self._task(state, "read", stages.read_batch, batch, part=batch.key)

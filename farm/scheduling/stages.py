@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from farm import layout
-from farm.config import Recipe
-from farm.corpus.reading_batches import Batch, make_batches
+from farm.config import Filters, Recipe
+from farm.corpus.reading_batches import Batch, is_read, make_batches
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
@@ -23,9 +23,9 @@ _NOTES_PER_SECOND = 15_000
 _SNAPSHOT_BYTES = 6_000_000
 
 
-def batches_to_read(files: Sequence[InputFile], storage: Storage) -> list[Batch]:
+def batches_to_read(files: Sequence[InputFile], filters: Filters, storage: Storage) -> list[Batch]:
     """Return the batches of a style that no earlier run has read."""
-    return [batch for batch in make_batches(files) if not storage.exists(layout.reading_pieces(batch.key))]
+    return [batch for batch in make_batches(files, filters) if not is_read(batch, storage)]
 
 
 def read_batch(work: Work, batch: Batch) -> dict[str, Any]:
@@ -40,8 +40,10 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
     from farm.corpus.clean import clean_style
     from farm.corpus.tables import STATES
 
-    share = work.recipe.training.heldout_share
-    facts = clean_style(work.style, files, Storage(work.root), heldout_share=share, seed=work.seed)
+    share, filters = work.recipe.training.heldout_share, work.settings.filters
+    facts = clean_style(
+        work.style, files, Storage(work.root), filters=filters, heldout_share=share, seed=work.seed
+    )
     return {**facts, "states": {state: facts[state] for state in STATES}}
 
 
