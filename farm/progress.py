@@ -36,13 +36,16 @@ def describe(facts: Mapping[str, Any]) -> str:
     return {"baseline": "counting n-grams", "judge": "judging", "publish": "publishing"}.get(stage, stage)
 
 
+def state_counts(states: Mapping[str, int]) -> list[str]:
+    """Return how many input files ended in which state, and where the reasons are told."""
+    where = " (see farm status --rejects)"
+    return [f"{state} {count:,}{where if state == 'rejected' and count else ''}" for state, count in states.items()]
+
+
 def sentence(stage: str, result: Mapping[str, Any]) -> str:
     """Return what a finished stage found."""
     if stage == "read":
-        counts = " · ".join(
-            f"{state} {result['states'].get(state, 0):,}" for state in ("read", "duplicate", "rejected", "skipped")
-        )
-        return f"{counts} · {result['notes']:,} notes"
+        return " · ".join([*state_counts(result["states"]), f"{result['notes']:,} notes"])
     if stage == "baseline" and result["bits_per_note"] is None:
         return "no held-out notes to measure n-grams on"
     if stage == "baseline":

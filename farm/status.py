@@ -8,7 +8,7 @@ from typing import Any
 
 from farm import layout
 from farm.config import Farm
-from farm.progress import describe
+from farm.progress import describe, state_counts
 from farm.scheduling import ledger
 from farm.scheduling.plan import STAGES
 from farm.scheduling.publishing import current_catalog
@@ -143,18 +143,23 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
             parts.append("attempts: " + ", ".join(f"{stage} {count}" for stage, count in again.items()))
         text.append("; ".join(parts))
         if style["states"]:
-            text.append("  files: " + " · ".join(f"{state} {count:,}" for state, count in style["states"].items()))
+            text.append("  files: " + " · ".join(state_counts(style["states"])))
     return [*text, "a farm is running" if facts["running"] else "no farm is running"]
 
 
 def reject_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return style, path and reason of every file that was not read, one a line."""
     text = [
-        f"{style['style']}\t{ascii(row['path'])[1:-1]}\t{row['state']}\t{row['reason']}"
+        "\t".join(_printable(part) for part in (style["style"], row["path"], row["state"], row["reason"]))
         for style in facts["styles"]
         for row in style["rejects"]
     ]
     return text or ["every file was read"]
+
+
+def _printable(text: str) -> str:
+    """Return text for a terminal and one line: what is no printable character is written as its escape."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _rejects(storage: Storage, style: str) -> list[dict[str, Any]]:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_music import tune, write_corpus, write_midi
 
 from farm import layout
-from farm.config import Source
+from farm.config import Filters, Source
 from farm.corpus.clean import check_states, clean_style
 from farm.corpus.reading_batches import make_batches, read_batch, read_rows
 from farm.corpus.sandbox import Limits, Sandbox
@@ -50,8 +51,10 @@ def read_all(files, storage, reader):
 
 
 def cleaned(files, storage, reader, style="bach", **keys):
-    read_all(files, storage, reader)
-    return clean_style(style, files, storage, **({"heldout_share": 0.1, "seed": 1} | keys))
+    keys = {"heldout_share": 0.1, "seed": 1, "filters": Filters()} | keys
+    for batch in make_batches(files, keys["filters"]):
+        read_batch(batch, storage, reader)
+    return clean_style(style, files, storage, **keys)
 
 
 # --- sources
@@ -154,7 +157,8 @@ def test_answers_come_in_order_and_failures_stay_with_their_file(music, reader):
 
 
 def slow_midi(notes: int) -> bytes:
-    track = b"\x00\x90\x3c\x40\x01\x80\x3c\x40" * notes + b"\x00\xff\x2f\x00"
+    """Return a file that has to be mended, event by event: its program does not exist."""
+    track = b"\x00\xc0\xff" + b"\x00\x90\x3c\x40\x01\x80\x3c\x40" * notes + b"\x00\xff\x2f\x00"
     return b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x01\xe0MTrk" + len(track).to_bytes(4, "big") + track
 
 
@@ -378,17 +382,21 @@ def test_a_style_without_music_fails_and_leaves_the_reasons(tmp_path, reader):
 
 
 def test_a_file_without_a_state_is_noticed(music):
-    files = listed(music)
-    row = {"source": files[0].source, "path": files[0].path, "tune": "", "state": "read"}
-    check_states("bach", files[:1], [row])
-    for wrong in ([], [row | {"state": "lost"}], [row | {"path": "other.mid"}]):
+    files = listed(music)[:2]
+    rows = pd.DataFrame({"file": [0, 1], "state": ["read", "skipped"]})
+    check_states("bach", files, rows)
+    for wrong in (rows[:1], rows.assign(state=["read", "lost"])):
         with pytest.raises(StyleError, match="accounted for"):
-            check_states("bach", files[:1], wrong)
+            check_states("bach", files, wrong)
+    with pytest.raises(StyleError, match="1 of them distinct"):
+        check_states("bach", [files[0], files[0]], rows)
 
 
 def test_rejected_files_keep_their_reason_in_the_cache(music, tmp_path, reader):
     storage = Storage(tmp_path / "artifacts")
-    (music / "bach" / "cut.mid").write_bytes((music / "bach" / "tune-00.mid").read_bytes()[:-20])
+    (music / "bach" / "cut.mid").write_bytes((music / "bach" / "tune-00.mid").read_bytes()[:60])
     read_all(listed(music), storage, reader)
     (batch,) = make_batches(listed(music))
-    assert [row["failure"].split(":")[0] for row in read_rows(batch.key, storage) if row["failure"]] == ["truncated"]
+    assert [row["failure"].split(":")[0] for row in read_rows(batch.key, storage).to_pylist() if row["failure"]] == [
+        "truncated"
+    ]

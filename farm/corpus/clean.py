@@ -202,9 +202,7 @@ def _fingerprints(notes: pa.Table, owner: np.ndarray, pieces: np.ndarray, thin: 
     return fingerprints(columns, bounds, thin)
 
 
-def _place(
-    rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], heldout_share: float, seed: int
-) -> None:
+def _place(rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], heldout_share: float, seed: int) -> None:
     """Give every piece that was read its family and its side of the split, and a duplicate the family it is of."""
     names: dict[int, str] = {}
     for piece, number in zip(pieces, numbers, strict=True):

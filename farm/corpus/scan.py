@@ -26,8 +26,8 @@ MAX_NOTES = 2_000_000
 N_KEYS = 16 * 128
 FRAMES_PER_SECOND = (24, 25, 29, 30)
 
-INTACT, TRUNCATED, NO_STATUS = range(3)
-"""How a track ended: as it should, in the middle of an event, or at a data byte with no status before it."""
+INTACT, OPEN, TRUNCATED, NO_STATUS = range(4)
+"""How a track ended: as it should, without saying so, in the middle of an event, at a data byte without a status."""
 
 STATE, END, UNENDED = range(3)
 """Columns of what `count_tracks` finds: how the track ended, where its last whole event does, notes never ended."""
@@ -51,7 +51,7 @@ class Scan:
     damage
         Empty, or what is wrong with the bytes.
     lost_share
-        Share of the tracks' bytes that lies behind the damage and was not walked, 0 to 1.
+        Share of the tracks' bytes that lies behind the damage and was not walked, or that the file lacks, 0 to 1.
     is_truncated
         Whether the file ends before its last track does.
     """
@@ -111,7 +111,7 @@ def count_tracks(data: Any, spans: Any, notes: Any, found: Any) -> None:
         while True:
             whole = at
             if at >= end:
-                state = INTACT  # a track without an end-of-track event: it ends where its bytes do
+                state = OPEN
                 break
             byte = 0x80  # the delta time, which is not needed
             while byte >= 0x80 and at < end:
@@ -187,7 +187,7 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
         raise ReadError("not-music", "no MIDI header")
     header_bytes, file_format, _, division = struct.unpack_from(">IHHH", data, 4)
     start = 14 if data[14:18] == TRACK else 8 + header_bytes
-    spans, wrong, is_truncated = _track_spans(data, start)
+    spans, wrong, missing = _track_spans(data, start)
     if start != 8 + header_bytes:
         wrong = f"a header of {header_bytes} bytes that has 6"
     if not spans:
@@ -199,22 +199,27 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
     if notes.sum() > MAX_NOTES:
         raise ReadError("too-big", f"{notes.sum()} notes, at most {MAX_NOTES} are read")
     states, ends, unended = found.T.tolist()
-    tracks = tuple((start, end) for (start, _), end in zip(spans, ends, strict=True))
-    lost = 0.0
-    if any(states):
-        number = next(index for index, state in enumerate(states) if state != INTACT)
-        wrong = wrong or f"track {number + 1} breaks off: " + (
-            "an event is cut off" if states[number] == TRUNCATED else "an event without a status"
-        )
-        unread = sum(end - whole for (_, end), whole, state in zip(spans, ends, states, strict=True) if state)
-        lost = unread / max(sum(end - start for start, end in spans), 1)
+    if missing and states[-1] == INTACT:
+        missing = 0  # the track is whole, only its length is wrong
+    unread = sum(end - whole for (_, end), whole, state in zip(spans, ends, states, strict=True) if state >= TRUNCATED)
+    broken = next((number for number, state in enumerate(states, 1) if state >= TRUNCATED), 0)
+    if broken and not wrong:
+        how = "an event is cut off" if states[broken - 1] == TRUNCATED else "an event without a status"
+        wrong = f"track {broken} breaks off: {how}"
     return Scan(
-        file_format, division, tracks, tuple(notes.tolist()), sum(unended), wrong, lost, is_truncated
+        format=file_format,
+        division=division,
+        tracks=tuple((start, end) for (start, _), end in zip(spans, ends, strict=True)),
+        notes_by_channel=tuple(notes.tolist()),
+        unended=sum(unended),
+        damage=wrong,
+        lost_share=(unread + missing) / max(sum(end - start for start, end in spans) + missing, 1),
+        is_truncated=missing > 0,
     )
 
 
-def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str, bool]:
-    """Return where the events of each track lie, what is wrong with the chunks, and whether the file is cut off."""
+def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str, int]:
+    """Return where the events of each track lie, what is wrong with the chunks, and how many bytes the last lacks."""
     spans: list[tuple[int, int]] = []
     wrong = ""
     while at + 8 <= len(data):
@@ -225,9 +230,10 @@ def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str, bool
             spans.append((at + 8, min(end if following < 0 else following, len(data))))
         if following < 0:  # no track follows
             if end > len(data) and name == TRACK:
-                return spans, wrong or f"a track of {end - at - 8} bytes has only {len(data) - at - 8}", True
+                wrong = wrong or f"a track of {end - at - 8} bytes has only {len(data) - at - 8}"
+                return spans, wrong, end - len(data)
             break
         if not is_sound:
             wrong = wrong or f"the chunk at byte {at} has the wrong length"
         at = following
-    return spans, wrong, False
+    return spans, wrong, 0

@@ -206,6 +206,7 @@ def _root(parent: list[int], index: int) -> int:
 
 def content_hashes(notes, bounds):
     from farm.music.encoding import NOTE
+
     out = []
     for a, b in zip(bounds[:-1], bounds[1:]):
         z = np.zeros(b - a, NOTE)
@@ -223,6 +224,7 @@ class Fingerprints(list):
 
 def fingerprints(notes, bounds, thin=1):
     from farm.music.encoding import NOTE
+
     out = Fingerprints()
     for a, b in zip(bounds[:-1], bounds[1:]):
         z = np.zeros(b - a, NOTE)

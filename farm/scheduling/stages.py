@@ -41,9 +41,7 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
     from farm.corpus.tables import STATES
 
     share, filters = work.recipe.training.heldout_share, work.settings.filters
-    facts = clean_style(
-        work.style, files, Storage(work.root), filters=filters, heldout_share=share, seed=work.seed
-    )
+    facts = clean_style(work.style, files, Storage(work.root), filters=filters, heldout_share=share, seed=work.seed)
     return {**facts, "states": {state: facts[state] for state in STATES}}
 
 
