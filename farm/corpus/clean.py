@@ -22,7 +22,7 @@ from farm.config import Filters
 from farm.corpus.filters import reason_to_skip
 from farm.corpus.reading_batches import BATCH_PIECES, READER_VERSION, Batch, make_batches, read_notes, read_rows
 from farm.corpus.sources import InputFile
-from farm.corpus.tables import NOTES, PIECES, STATES, to_bytes
+from farm.corpus.tables import PIECES, STATES, to_bytes
 from farm.errors import StyleError
 from farm.music.split import Fingerprints, families_of, fingerprints, split, thinning
 from farm.storage import Storage
@@ -112,8 +112,8 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
     return rows
 
 
-def _states(rows: pd.DataFrame) -> tuple[np.ndarray, pd.Series]:
-    """Return the state of every row before duplicates are known, and its reason."""
+def _states(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return the state of every row before duplicates are known, and its reason; the first case that holds decides."""
     failure = rows["failure"].fillna("").astype(str)
     is_empty = failure.str.partition(":")[0].isin(_SKIPPED)
     skip, repaired = rows["skip"].fillna("").astype(str), rows["repaired"].fillna("").astype(str)
@@ -126,10 +126,10 @@ def _states(rows: pd.DataFrame) -> tuple[np.ndarray, pd.Series]:
         (skip != "", "skipped", skip),
         (repaired != "", "read", "repaired: " + repaired),
     ]
-    conditions = [condition.to_numpy(bool) for condition, _, _ in cases]
-    state = np.select(conditions, [name for _, name, _ in cases], "read")
-    reason = np.select(conditions, [reason.to_numpy(object) for _, _, reason in cases], None)
-    return state, pd.Series(reason, rows.index, dtype=object)
+    state, reason = pd.Series("read", rows.index, dtype=object), pd.Series(None, rows.index, dtype=object)
+    for condition, name, why in reversed(cases):
+        state[condition], reason[condition] = name, why[condition]
+    return state, reason
 
 
 def _mark_duplicates(rows: pd.DataFrame) -> None:
@@ -210,8 +210,8 @@ def _place(rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], he
     family = {piece: names[number] for piece, number in zip(pieces, numbers, strict=True)}
     rows["family"] = rows["duplicate_of"].fillna(rows["piece_id"]).map(family)
     reading = rows.index[rows["state"] == "read"]
-    told = rows.loc[reading, ["family", "notes", "content"]]
-    sides = split(*(told[name].tolist() for name in told), heldout_share, seed)
+    families, sizes, contents = (rows.loc[reading, name].tolist() for name in ("family", "notes", "content"))
+    sides = split(families, sizes, contents, heldout_share, seed)
     rows["split"] = pd.Series(sides, reading, dtype=object).reindex(rows.index)
 
 

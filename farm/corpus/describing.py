@@ -36,9 +36,9 @@ class Described:
     bounds
         Where each tune's rows begin, and where the last one's end, shape (n_tunes + 1,).
     facts
-        Lists by name, one value a tune: `notes`, `pitched_notes`, `notes_dropped` (reason to count), `tracks`,
-        `failure` (None where there is music), `duration_beats`, `duration_seconds`, `silence_seconds`, `tempo_bpm`, `key`, `time_base`, `grid_share`,
-        `pitch_low`, `pitch_high`.
+        Lists by name, one value a tune: `failure` (None where there is music), `notes`, `pitched_notes`,
+        `notes_dropped` (reason to count), `tracks`, `duration_beats`, `duration_seconds`, `silence_seconds`,
+        `tempo_bpm`, `key`, `time_base`, `grid_share`, `pitch_low`, `pitch_high`.
     """
 
     notes: dict[str, np.ndarray]
@@ -143,7 +143,7 @@ def _facts(
     n_tunes = len(lasting)
     playing = np.zeros((n_tunes, int(notes["track"].max(initial=0)) + 1), bool)
     playing[owner, notes["track"]] = True
-    on_grid, grid_share = time_bases(pitched["onset_beat"], pitched_bounds)
+    bases, grid_share = time_bases(pitched["onset_beat"], pitched_bounds)
     n_pitched = np.diff(pitched_bounds)
     some = n_pitched > 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -157,8 +157,8 @@ def _facts(
         "silence_seconds": _silence(notes, owner, bounds),
         "tempo_bpm": [value if value > 0 else None for value in np.where(np.isfinite(bpm), bpm, 0.0).tolist()],
         "key": keys(pitched["pitch"], pitched["duration_beat"], pitched_bounds),
-        "time_base": _where(some, np.where(on_grid, "beats", "seconds")),
-        "grid_share": _where(some, np.round(grid_share, 4)),
+        "time_base": _where(some, bases),
+        "grid_share": _where(~np.isnan(grid_share), grid_share),
         "pitch_low": _where(some, -_largest(-pitched["pitch"], pitched_bounds, 0)),
         "pitch_high": _where(some, _largest(pitched["pitch"], pitched_bounds, 0)),
     }

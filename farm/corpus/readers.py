@@ -5,9 +5,10 @@ hand back the notes of another file.
 
 Conventions
 -----------
-MIDI is read strictly; where that fails it is mended (see `farm.corpus.mend`) and read again, its format is
-'midi-repaired' and `repaired` says what was wrong. More than `MOST_LOST` of it gone is refused. Film-time MIDI files (SMPTE) are taken as two beats a second. A
-format 2 MIDI file holds sequences that do not sound together: each is a tune.
+MIDI is read strictly; where that fails it is mended (see `farm.corpus.mend`) and read again, its format is then
+'midi-repaired' and `repaired` says what was wrong. More than `MOST_LOST` of it gone is refused. Film-time MIDI files
+(SMPTE) are taken as two beats a second. A format 2 MIDI file holds sequences that do not sound together: each is a
+tune.
 """
 
 import io

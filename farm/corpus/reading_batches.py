@@ -82,7 +82,7 @@ class Batch:
 
     key: str
     files: tuple[InputFile, ...]
-    filters: Filters = Filters()
+    filters: Filters
 
 
 def make_batches(files: Iterable[InputFile], filters: Filters = NO_FILTERS) -> list[Batch]:
