@@ -12,7 +12,7 @@ from farm.composing.player import Player
 from farm.composing.render import Sheet, render
 from farm.composing.sampling import compose
 from farm.errors import FarmError
-from farm.music.encoding import Encoding, decode, encode
+from farm.music.encoding import NOTE, Encoding, decode, encode
 from farm.storage import Storage
 
 _DEFAULT_NOTES = 200
@@ -103,6 +103,8 @@ def open_named(name: str, storage: Storage) -> Model:
 
 def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
     """Return the events of a MIDI file or score, and its metre class."""
+    from farm.config import Filters
+    from farm.corpus.describing import describe
     from farm.corpus.readers import read_file
 
     try:
@@ -110,7 +112,11 @@ def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
     except OSError as error:
         raise FarmError(f"{path}: {error.strerror}; name a MIDI file or score as primer") from error
     reading = read_file(data, path.name)[0]
-    notes = reading.notes[~reading.notes["is_drum"]]
-    if reading.failure or len(notes) == 0:
-        raise FarmError(f"{path}: {reading.failure or 'no notes in it'}; name another MIDI file or score as primer")
+    described = describe([reading], Filters())
+    (failure,) = described.facts["failure"]
+    if failure:
+        raise FarmError(f"{path}: {failure}; name another MIDI file or score as primer")
+    notes = np.zeros(described.bounds[-1], NOTE)
+    for name in NOTE.names or ():
+        notes[name] = described.notes[name]
     return encode(notes, encoding, reading.time_signature), encoding.metre_class(reading.time_signature)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from farm import layout
 from farm.config import Filters
-from farm.corpus.filters import reason_to_skip
+from farm.corpus.filters import reasons_to_skip
 from farm.corpus.reading_batches import BATCH_PIECES, READER_VERSION, Batch, make_batches, read_notes, read_rows
 from farm.corpus.sources import InputFile
 from farm.corpus.tables import PIECES, STATES, to_bytes
@@ -92,8 +92,8 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
     `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `notes`; `family` and `split` are open.
     """
     known = readings.select(["file_sha256", "tune", "piece_id", "content", "failure", "repaired", "notes"]).to_pandas()
-    facts = readings.select(["pitched_notes", "notes", "duration_seconds", "silence_seconds"]).to_pandas()
-    known["skip"] = reason_to_skip(facts, filters)
+    measured = {name: readings[name].to_numpy() for name in ("pitched_notes", "duration_seconds", "silence_seconds")}
+    known["skip"] = reasons_to_skip(measured, filters)
     known["reading"] = np.arange(len(known))
     listed = pd.DataFrame(
         {

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from farm.config import Filters
 
@@ -49,19 +48,19 @@ def _melody(notes: Mapping[str, np.ndarray], owner: np.ndarray) -> np.ndarray:
     return line
 
 
-def reason_to_skip(pieces: pd.DataFrame, filters: Filters) -> pd.Series:
-    """Return why the filters leave a piece out, 'word: detail'; empty where they do not.
+def reasons_to_skip(facts: Mapping[str, np.ndarray], filters: Filters) -> list[str]:
+    """Return for every piece why the filters leave it out, 'word: detail'; empty where they do not.
 
     Parameters
     ----------
-    pieces
-        Columns `pitched_notes`, `notes`, `duration_seconds`, `silence_seconds`.
+    facts
+        `pitched_notes`, `duration_seconds` and `silence_seconds`, shape (n_pieces,) each.
     """
-    seconds, notes = pieces["duration_seconds"], pieces["pitched_notes"]
-    density = notes / seconds.where(seconds > 0)
-    silence = pieces["silence_seconds"]
-    reasons = pd.Series("", index=pieces.index, dtype=object)
-    checks: list[tuple[str, pd.Series, str, float | None, bool]] = [
+    seconds, notes = facts["duration_seconds"], facts["pitched_notes"]
+    density = notes / np.where(seconds > 0, seconds, np.nan)
+    silence = facts["silence_seconds"]
+    reasons = [""] * len(notes)
+    checks: list[tuple[str, np.ndarray, str, float | None, bool]] = [
         ("too-short", notes, "notes", filters.min_notes, False),
         ("too-few-seconds", seconds, "seconds", filters.min_seconds, False),
         ("too-many-seconds", seconds, "seconds", filters.max_seconds, True),
@@ -73,8 +72,8 @@ def reason_to_skip(pieces: pd.DataFrame, filters: Filters) -> pd.Series:
         if limit is None:
             continue
         side = "at most" if is_upper else "at least"
-        for index in pieces.index[(reasons == "") & ((values > limit) if is_upper else (values < limit))]:
-            reasons[index] = f"{word}: {values[index]:.4g} {unit}, {side} {limit:.4g} are wanted"
+        for piece in np.flatnonzero((values > limit) if is_upper else (values < limit)):
+            reasons[piece] = reasons[piece] or f"{word}: {values[piece]:.4g} {unit}, {side} {limit:.4g} are wanted"
     return reasons
 
 

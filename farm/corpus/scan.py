@@ -88,9 +88,7 @@ def unwrap(data: bytes) -> bytes | None:
 
 
 def count_tracks(data: Any, spans: Any, notes: Any, found: Any) -> None:
-    """Count the notes of every track, from its first delta time to its end-of-track event.
-
-    Only integers and indexed arrays are used, so that the loop can be compiled: `farm.corpus.compiled` does.
+    """Count the notes of every track; only integers and arrays, so that `farm.corpus.compiled` can compile it.
 
     Parameters
     ----------
