@@ -13,7 +13,7 @@ import jinja2
 
 from farm import layout
 from farm.storage import Storage
-from farm.website.evidence import Evidence, read_all, read_catalog
+from farm.website.evidence import Evidence, read_all, read_catalog, with_notes
 from farm.website.index_page import index_page
 from farm.website.style_page import style_page
 from farm.website.text import shown
@@ -41,7 +41,7 @@ def write_site(storage: Storage) -> dict[str, Any]:
     pages = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
     for index, style in enumerate(styles):
         beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
-        page = style_page(style, _sample_midi(storage, style), beside)
+        page = style_page(with_notes(storage, style), _sample_midi(storage, style), beside)
         html = templates.get_template("style.html").render(page=page)
         pages[f"{layout.SITE}/styles/{page_name(style.style)}"] = html.encode()
     html = templates.get_template("index.html").render(page=index_page(catalog, styles))
