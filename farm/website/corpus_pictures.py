@@ -44,7 +44,7 @@ class Picture:
 
 def pictures(corpus: Corpus, notes: NoteCounts | None) -> tuple[Picture, ...]:
     """Return the histograms of a style; those of the notes only when the notes are there."""
-    of_notes = [_pitches(notes.pitches), _values(notes.values)] if notes else []
+    of_notes = [_pitches(notes.pitches), _values(notes.values, corpus.time_bases.get("seconds", 0))] if notes else []
     of_pieces = [_keys(corpus.keys), _metres(corpus.metres), _tempos(corpus.tempos), _lengths(corpus.lengths)]
     return tuple(picture for picture in (*of_notes, *of_pieces) if picture)
 
@@ -71,8 +71,8 @@ def _pitches(pitches: Sequence[int]) -> Picture | None:
     return _picture("Pitch", "share of notes, by semitone", said, shown, rows)
 
 
-def _values(values: Sequence[int]) -> Picture | None:
-    """Draw note values: every second class is a plain value, those between are dotted notes and triplets."""
+def _values(values: Sequence[int], live: int) -> Picture | None:
+    """Draw note values: every second class is a plain value; `live` pieces are timed in seconds, not in beats."""
     total = sum(values)
     if not total:
         return None
@@ -81,10 +81,9 @@ def _values(values: Sequence[int]) -> Picture | None:
     names[2:-1] = [name for pair in zip(between, _VALUES[1:], strict=True) for name in pair]
     plain = range(1, len(values), 2)
     most = max(plain, key=lambda index: (values[index], -index))
-    said = (
-        f"Most frequent: {names[most]}, {share(values[most] / total)} of the notes. Pale bars hold what lies between: "
-    )
-    said += f"dotted notes and triplets, {share(sum(values[2:-2:2]) / total)}."
+    said = f"Most frequent: {names[most]}, {share(values[most] / total)} of the notes. Pale bars hold what lies "
+    said += f"between: dotted notes and triplets, {share(sum(values[2:-2:2]) / total)}."
+    said += f" {plural(live, 'piece keeps', 'pieces keep')} no beat; there the values are rough." if live else ""
     ticks = tuple((float(index), name) for index, name in zip(plain, _VALUES, strict=True))
     pale = frozenset(range(0, len(values), 2))
     shown = _side_by_side([number / total for number in values], ticks, is_share=True, pale=pale)
@@ -105,10 +104,8 @@ def _keys(keys: Sequence[tuple[str, int]]) -> Picture | None:
     if not total:
         return None
     most = max(range(len(numbers)), key=lambda place: (numbers[place], -place))
-    said = (
-        f"Most frequent: {_KEYS[most]}, {plural(numbers[most], 'piece')}. {plural(major, 'piece')} in major (strong), "
-    )
-    said += f"{count(total - major)} in minor (pale), estimated from the notes."
+    said = f"Most frequent: {_KEYS[most]}, {plural(numbers[most], 'piece')}. In major (strong) {count(major)}, "
+    said += f"in minor (pale) {count(total - major)}, estimated from the notes."
     shown = Bars(
         lefts=tuple(float(place) - 0.36 - 0.08 * (place % 2) for place in range(len(numbers))),
         heights=tuple(map(float, numbers)),
@@ -145,7 +142,8 @@ def _metres(metres: Sequence[tuple[str, int]]) -> Picture | None:
     total = sum(number for _, number in metres)
     rest = total - sum(number for _, number in named)
     drawn = [*named, *([("other", rest)] if rest else [])]
-    said = f"{shortened(metres[0][0], 40)} in {count(metres[0][1])} of {plural(total, 'piece')}; the metre a piece begins with."
+    most, often = metres[0]
+    said = f"{shortened(most, 40)} in {count(often)} of {plural(total, 'piece')}; the metre a piece begins with."
     ticks = tuple((float(index), metre) for index, (metre, _) in enumerate(drawn))
     # A few bars keep the width they have among many.
     numbers = [float(number) for _, number in drawn] + [0.0] * (_MOST_METRES + 1 - len(drawn))

@@ -17,7 +17,7 @@ from farm.website.reasons import why_file, why_note
 from farm.website.text import count, decimals, duration, plural, share, shortened
 
 _MOST_REASONS = 40
-_GONE = "The notes are no longer in the artifacts folder, so pitches and note values cannot be shown."
+_GONE = "The notes are missing or cannot be read, so pitches and note values cannot be shown."
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,10 @@ def _left_out(corpus: Corpus) -> str:
     left = total - corpus.states["read"]
     if not left:
         return f"All {plural(total, 'file')} were read." if total > 1 else "The only file was read." if total else ""
+    told = f"{plural(left, 'file')} of {count(total)} {'was' if left == 1 else 'were'} not read"
+    told = told if left < total else f"None of {plural(total, 'file')} was read"
     parts = [f"{count(number)} {state}" for state, number in corpus.states.items() if number and state != "read"]
-    return f"{plural(left, 'file')} of {count(total)} were not read: {', '.join(parts)}."
+    return f"{told}: {', '.join(parts)}."
 
 
 def _reasons(left_out: Sequence[LeftOut]) -> tuple[Reason, ...]:

@@ -7,6 +7,7 @@ Columns and values that a table lacks count as unknown, never as zero. A note's 
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from farm import layout
 from farm.corpus.tables import STATES
 from farm.storage import Storage
 
@@ -99,14 +99,13 @@ def count_pieces(pieces: pd.DataFrame) -> Corpus:
     )
 
 
-def count_notes(storage: Storage, style: str) -> NoteCounts | None:
-    """Return the counts of a style's notes, read part by part in steady memory; None when there is no part.
+def count_notes(storage: Storage, parts: Sequence[str]) -> NoteCounts:
+    """Return the counts of the notes in these files, read one after the other in steady memory.
 
     Notes outside the range of MIDI, and lengths that are no positive number, are left out.
     """
     pitches, values = np.zeros(N_PITCHES, np.int64), np.zeros(len(VALUE_EDGES) + 1, np.int64)
-    keys = storage.list(layout.notes_folder(style), ".parquet")
-    for key in keys:
+    for key in parts:
         part = pq.ParquetFile(pa.BufferReader(storage.read_bytes(key)))
         for batch in part.iter_batches(columns=["pitch", "duration_beat", "is_drum"], batch_size=1 << 18):
             pitched = ~batch["is_drum"].to_numpy(zero_copy_only=False)
@@ -114,7 +113,7 @@ def count_notes(storage: Storage, style: str) -> NoteCounts | None:
             length = batch["duration_beat"].to_numpy(zero_copy_only=False)[pitched]
             pitches += np.bincount(pitch[(pitch >= 0) & (pitch < N_PITCHES)].astype(np.int64), minlength=N_PITCHES)
             values += _in_classes(length[np.isfinite(length) & (length > 0)], VALUE_EDGES)
-    return NoteCounts(tuple(pitches.tolist()), tuple(values.tolist())) if keys else None
+    return NoteCounts(tuple(pitches.tolist()), tuple(values.tolist()))
 
 
 def _column(pieces: pd.DataFrame, name: str) -> pd.Series:

@@ -127,15 +127,21 @@ def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
         return replace(found, problems=(*found.problems, problem))
 
 
+def note_parts(storage: Storage, found: Evidence) -> list[str]:
+    """Return the keys of the parts that hold a style's notes; none for a name that is no style's."""
+    return storage.list(layout.notes_folder(found.style), ".parquet") if STYLE_NAME.fullmatch(found.style) else []
+
+
 def with_notes(storage: Storage, found: Evidence) -> Evidence:
     """Return the evidence with the style's notes counted, where there are any.
 
     Not part of `read_evidence`: it reads every note of the style, so it is left to when a page is made.
     """
-    if found.corpus is None or not STYLE_NAME.fullmatch(found.style):
+    parts = note_parts(storage, found)
+    if found.corpus is None or not parts:
         return found
     try:
-        return replace(found, note_counts=count_notes(storage, found.style))
+        return replace(found, note_counts=count_notes(storage, parts))
     except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
         problem = f"notes: cannot be read ({error}); delete {layout.notes_folder(found.style)} and run 'farm run' again"
         return replace(found, problems=(*found.problems, problem))

@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from farm.website.text import visible
+
 
 def for_page(svg: bytes, name: str, label: str, colours: Mapping[str, str]) -> Markup:
     """Return matplotlib's SVG as an element for an HTML page.
@@ -19,7 +21,7 @@ def for_page(svg: bytes, name: str, label: str, colours: Mapping[str, str]) -> M
     inside = "".join(_element(child, f"fig-{name}-", colours) for child in root)
     return Markup(
         '<svg role="img" aria-label="{}" viewBox="{}" stroke-linejoin="round" stroke-linecap="butt">{}</svg>'
-    ).format(label, root.get("viewBox", ""), Markup(inside))
+    ).format(visible(label), root.get("viewBox", ""), Markup(inside))
 
 
 def _element(node: ElementTree.Element, prefix: str, colours: Mapping[str, str]) -> str:

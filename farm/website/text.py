@@ -132,8 +132,8 @@ def shortened(text: str, most: int = 120) -> str:
 
 
 def pitch_name(pitch: int) -> str:
-    """Return a MIDI pitch as a musician writes it; 60 is C4."""
-    return f"{_PITCHES[pitch % 12]}{pitch // 12 - 1}"
+    """Return a MIDI pitch as a musician writes it; 60 is C4, and no line breaks at the minus of B−1."""
+    return f"{_PITCHES[pitch % 12]}{pitch // 12 - 1}".replace("-", "−")
 
 
 def web_link(url: Any) -> str | None:
