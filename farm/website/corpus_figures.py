@@ -63,8 +63,7 @@ def _grid(axes: Axes, shown: Bars) -> None:
     axes.tick_params(length=0)
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=not shown.is_share))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if shown.is_share else f"{value:,.0f}")
-    # Names come from tables; a dollar sign in one must not start a formula.
-    axes.set_xticks([place for place, _ in shown.ticks], [name for _, name in shown.ticks], parse_math=False)
+    axes.set_xticks([place for place, _ in shown.ticks], [name for _, name in shown.ticks])
 
 
 def _draw(axes: Axes, shown: Bars, chosen: Sequence[int], opacity: float) -> None:
