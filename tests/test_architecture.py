@@ -31,7 +31,7 @@ DOORS = {
     "symusic": {"corpus/readers.py", "composing/render.py"},
     "keras": {"training"},
     "tensorflow": {"training"},
-    "matplotlib": {"website/figures.py"},
+    "matplotlib": {"website/drawing.py", "website/figures.py", "website/corpus_figures.py"},
 }
 
 

@@ -392,7 +392,7 @@ def test_an_unfit_style_says_so_and_offers_no_approval(farm: Storage) -> None:
 def test_a_failed_style_has_a_page_with_its_message_and_its_rejected_files(farm: Storage) -> None:
     words = " ".join(Reader(page(farm, "styles/own.html")).words)
     assert "none of its 3 files could be read" in words
-    assert "3 files left out" in words
+    assert "None of 3 files was read: 3 rejected." in " ".join(words.split())
     assert "Picked epoch" not in words
 
 

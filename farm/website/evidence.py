@@ -9,17 +9,15 @@ paragraph and not the report. Missing numbers in a `History` are NaN. Epochs cou
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pandas as pd
-
 from farm import layout
 from farm.config import STYLE_NAME
-from farm.corpus.tables import STATES, read_pieces
+from farm.corpus.tables import read_pieces
 from farm.errors import StorageError
 from farm.storage import Storage
+from farm.website.counts import Corpus, NoteCounts, count_notes, count_pieces
 from farm.website.text import number, whole
 
 _CATALOG_NAME = re.compile(r"catalog-[0-9]+\.json")
@@ -61,19 +59,6 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """The pieces of one style, counted; `left_out` are rows (path, state, reason) in the table's order."""
-
-    states: dict[str, int]
-    notes: int
-    seconds: float
-    keys: tuple[tuple[str, int], ...]
-    metres: tuple[tuple[str, int], ...]
-    heldout: int
-    left_out: tuple[tuple[str, str, str], ...]
-
-
-@dataclass(frozen=True)
 class Evidence:
     """Everything known about one style."""
 
@@ -84,6 +69,7 @@ class Evidence:
     sampled_epochs: tuple[int, ...] = ()
     takes: tuple[Take, ...] = ()
     corpus: Corpus | None = None
+    note_counts: NoteCounts | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     copied_from: str = ""
     problems: tuple[str, ...] = ()
@@ -138,6 +124,26 @@ def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
         return replace(found, corpus=count_pieces(pieces), copied_from=copied_from)
     except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
         problem = f"pieces table: cannot be read ({error}); run 'farm run' again"
+        return replace(found, problems=(*found.problems, problem))
+
+
+def note_parts(storage: Storage, found: Evidence) -> list[str]:
+    """Return the keys of the parts that hold a style's notes; none for a name that is no style's."""
+    return storage.list(layout.notes_folder(found.style), ".parquet") if STYLE_NAME.fullmatch(found.style) else []
+
+
+def with_notes(storage: Storage, found: Evidence) -> Evidence:
+    """Return the evidence with the style's notes counted, where there are any.
+
+    Not part of `read_evidence`: it reads every note of the style, so it is left to when a page is made.
+    """
+    parts = note_parts(storage, found)
+    if found.corpus is None or not parts:
+        return found
+    try:
+        return replace(found, note_counts=count_notes(storage, parts))
+    except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
+        problem = f"notes: cannot be read ({error}); delete {layout.notes_folder(found.style)} and run 'farm run' again"
         return replace(found, problems=(*found.problems, problem))
 
 
@@ -217,23 +223,6 @@ def read_take(data: Any, epoch: int) -> Take:
     )
 
 
-def count_pieces(pieces: pd.DataFrame) -> Corpus:
-    """Return the counts of a pieces table; keys and metres by number of pieces, then by name."""
-    read = pieces[pieces["state"] == "read"]
-    left = pieces[pieces["state"].isin(["rejected", "skipped"])]
-    states = Counter(pieces["state"].astype(str))
-    rows = zip(left["path"], left["state"], left["reason"], strict=True)
-    return Corpus(
-        {state: states[state] for state in STATES},
-        int(read["notes"].fillna(0).sum()),
-        float(read["duration_seconds"].fillna(0).sum()),
-        _ranked(read["key"]),
-        _ranked(read["time_signature"]),
-        int((read["split"] == "heldout").sum()),
-        tuple(("" if pd.isna(path) else str(path), str(state), _text(reason)) for path, state, reason in rows),
-    )
-
-
 def section(value: Any) -> dict[str, Any]:
     """Return a JSON object as it is, anything else as an empty one."""
     return value if isinstance(value, dict) else {}
@@ -242,12 +231,3 @@ def section(value: Any) -> dict[str, Any]:
 def records(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a JSON list; anything else is an empty list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _ranked(column: pd.Series) -> tuple[tuple[str, int], ...]:
-    counted = Counter(str(value) for value in column.dropna())
-    return tuple(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _text(reason: Any) -> str:
-    return "no reason given" if pd.isna(reason) or not str(reason) else str(reason)

@@ -2,16 +2,12 @@
 
 Conventions
 -----------
-Figures are SVG that stands inside a page: no date, no random identifier, no style of its own that the page's
-content policy would refuse, so equal input gives equal bytes. Colours are the page's variables with a fallback
-that can be read on white and on black. Epochs count from 1; losses are bits per note.
+As in `drawing`. Epochs count from 1; losses are bits per note.
 """
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -19,40 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from farm.website.drawing import BAD, GOOD, HELD, INK, MUTED, NGRAM, SETTINGS, TRAIN, WARN, finished
 from farm.website.evidence import History
-from farm.website.svg import for_page
-
-# Stand-in colours for matplotlib, and what they become in the page. No two may be equal.
-_COLOURS = {
-    "#707070": "var(--ink, #707070)",
-    "#808080": "var(--muted, #808080)",
-    "#808081": "var(--line, #80808066)",
-    "#b07020": "var(--train, #b07020)",
-    "#2080a0": "var(--held, #2080a0)",
-    "#907090": "var(--ngram, #907090)",
-    "#309060": "var(--good, #309060)",
-    "#c05050": "var(--bad, #c05050)",
-    "#a08030": "var(--warn, #a08030)",
-}
-INK, MUTED, LINE, TRAIN, HELD, NGRAM, GOOD, BAD, WARN = _COLOURS
-
-_SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, spoken and takes the page's ink
-    "svg.hashsalt": "farm",
-    "font.family": "sans-serif",
-    "font.size": 8.5,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": MUTED,
-    "text.color": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "xtick.major.width": 0.8,
-    "ytick.major.width": 0.8,
-    "path.simplify": False,
-}
 
 
 @dataclass(frozen=True)
@@ -88,7 +52,7 @@ def curves(history: History, marks: Marks) -> Markup:
         return Markup("")
     strip = marks.repetition_ends is not None or marks.copying_begins is not None
     heights = [7, 0.5, 2.6] if strip else [7, 2.6]
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(8, 4.3), dpi=72)
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
         figure.subplots_adjust(left=0.075, right=0.885, top=0.93, bottom=0.1, hspace=0.16)
@@ -100,9 +64,7 @@ def curves(history: History, marks: Marks) -> Markup:
         axes[-1].set_xlim(0.5, last + max(0.5, last * 0.012))
         axes[-1].xaxis.set_major_locator(MaxNLocator(10, integer=True))
         axes[-1].set_xlabel("epoch")
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return for_page(out.getvalue(), "Training curve; the table below holds its numbers", _COLOURS)
+        return finished(figure, "curve", "Training curve; the table below holds its numbers")
 
 
 def _draw_bits(axes: Axes, history: History, marks: Marks) -> None:

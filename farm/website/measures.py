@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.website.evidence import Corpus, History
+from farm.website.evidence import History
 from farm.website.text import MISSING, decimals, number, plural, share, whole
 from farm.website.wording import human
-
-MOST_LEFT_OUT = 500
 
 # What verdict.json calls its measures, and what a reader is shown, in this order; others keep their name and follow.
 _MEASURES = {
@@ -38,6 +36,15 @@ _MEASURES = {
     "greedy_distinct4": "likeliest notes: different 4-grams",
 }
 _FAULTS = {"looping": "loops", "copying": "copies", "too_random": "too random"}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One key number."""
+
+    name: str
+    value: str
+    under: str
 
 
 @dataclass(frozen=True)
@@ -132,17 +139,6 @@ def longest_copy(longest: dict[str, Any], path: str) -> str:
     bar = whole(longest.get("bar"))
     place = (f" as in {where}" if where else "") + ("" if bar is None else f", bar {bar}")
     return f"The longest passage that also stands in the corpus: {plural(notes, 'note')}{place}."
-
-
-def left_out_table(corpus: Corpus | None) -> Grid | None:
-    """Return the files that were not read, with the reason; the first `MOST_LEFT_OUT` of them."""
-    if corpus is None or not corpus.left_out:
-        return None
-    rows = corpus.left_out[:MOST_LEFT_OUT]
-    more = len(corpus.left_out) - len(rows)
-    return Grid(
-        ("File", "State", "Reason"), (*rows, *([(f"and {more} more, in the pieces table", "", "")] if more else []))
-    )
 
 
 def decisions_table(decisions: list[dict[str, Any]]) -> Grid | None:

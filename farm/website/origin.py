@@ -1,4 +1,4 @@
-"""What a model was made from and what it is made of: its corpus, sources, files, recipe and lineage.
+"""What a model was made from and what it is made of: its sources, files, recipe and lineage.
 
 Conventions
 -----------
@@ -8,9 +8,8 @@ As in `index_page`: finished texts. A link is None unless it is safe to follow.
 from dataclasses import dataclass
 from typing import Any
 
-from farm.corpus.tables import STATES
-from farm.website.evidence import Corpus, Evidence
-from farm.website.text import MISSING, count, decimals, duration, file_link, plural, size, web_link
+from farm.website.evidence import Evidence
+from farm.website.text import MISSING, file_link, size, web_link
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,6 @@ class SourceView:
     name: str
     link: str | None
     licence: str
-
-
-def corpus_pairs(corpus: Corpus | None, published: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    if corpus is None:
-        known = {name: published[name] for name in ("pieces", "notes", "rejected") if name in published}
-        pairs = [(name.capitalize(), count(value)) for name, value in known.items()]
-        return tuple([*pairs, ("Hours", decimals(published["hours"], 1))] if "hours" in published else pairs)
-    pairs = [(f"Pieces {state}", count(corpus.states[state])) for state in STATES]
-    pairs += [("Held out for judging", plural(corpus.heldout, "piece")), ("Notes", count(corpus.notes))]
-    pairs += [("Music", duration(corpus.seconds))]
-    for name, ranked in (("Keys", corpus.keys), ("Metres", corpus.metres)):
-        if ranked:
-            rest = f" and {len(ranked) - 6} more" if len(ranked) > 6 else ""
-            pairs.append((name, ", ".join(f"{value} ({number_of})" for value, number_of in ranked[:6]) + rest))
-    return tuple(pairs)
 
 
 def source_view(source: dict[str, Any]) -> SourceView:

@@ -13,8 +13,10 @@ from typing import Any
 from markupsafe import Markup
 
 from farm.website import figures, listening, measures, origin
+from farm.website.corpus_section import CorpusSection, corpus_section
 from farm.website.evidence import Evidence, records, section
-from farm.website.text import MISSING, count, decimals, duration, number, plural, share, size, whole
+from farm.website.measures import Fact
+from farm.website.text import MISSING, count, decimals, duration, number, share, size, whole
 from farm.website.wording import (
     Mark,
     flags,
@@ -29,15 +31,6 @@ from farm.website.wording import (
 )
 
 _UP = 2  # folders from a style's page to the artifacts
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One key number."""
-
-    name: str
-    value: str
-    under: str
 
 
 @dataclass(frozen=True)
@@ -64,10 +57,8 @@ class StylePage:
     candidates: measures.Grid | None
     quality: measures.Grid | None
     longest_copy: str
-    corpus: tuple[tuple[str, str], ...]
+    corpus: CorpusSection
     sources: tuple[origin.SourceView, ...]
-    left_out: measures.Grid | None
-    left_out_count: str
     files: tuple[origin.FileView, ...]
     decisions: measures.Grid | None
     lineage: tuple[tuple[str, str], ...]
@@ -112,10 +103,8 @@ def style_page(style: Evidence, midi: dict[int, str], neighbours: Mapping[str, E
         candidates=measures.candidates_table(records(verdict.get("candidates")), pick),
         quality=measures.quality_table(quality),
         longest_copy=measures.longest_copy(section(quality.get("longest_copy")), style.copied_from),
-        corpus=origin.corpus_pairs(style.corpus, section(model.get("corpus"))),
+        corpus=corpus_section(style),
         sources=tuple(origin.source_view(source) for source in records(section(model.get("corpus")).get("sources"))),
-        left_out=measures.left_out_table(style.corpus),
-        left_out_count=plural(len(style.corpus.left_out), "file") if style.corpus else "",
         files=tuple(origin.file_view(file, _UP) for file in records(model.get("files"))),
         decisions=measures.decisions_table(records(model.get("decisions"))),
         lineage=origin.lineage_pairs(style),

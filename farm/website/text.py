@@ -113,9 +113,27 @@ def duration(seconds: Any) -> str:
     return f"{found // 3600} h {found % 3600 // 60} min"
 
 
+def clock(seconds: Any) -> str:
+    """Return a stretch of time as minutes and seconds, as players and scores write it: '4:05'."""
+    found = whole(seconds)
+    return MISSING if found is None else f"{found // 60}:{found % 60:02d}"
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """Return a text of at most `most` characters, its middle left out where it is longer.
+
+    Examples
+    --------
+    >>> shortened("a/very/long/path.mid", 11)
+    'a/ver….mid'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[len(text) - half + 1 :]}"
+
+
 def pitch_name(pitch: int) -> str:
-    """Return a MIDI pitch as a musician writes it; 60 is C4."""
-    return f"{_PITCHES[pitch % 12]}{pitch // 12 - 1}"
+    """Return a MIDI pitch as a musician writes it; 60 is C4, and no line breaks at the minus of B−1."""
+    return f"{_PITCHES[pitch % 12]}{pitch // 12 - 1}".replace("-", "−")
 
 
 def web_link(url: Any) -> str | None:

@@ -3,21 +3,27 @@
 Conventions
 -----------
 `site/index.html`, `site/styles/<style>.html`, `site/static/`. A page whose bytes would not change is not written
-again. Pages of styles that are gone are deleted last, when the new index no longer leads to them.
+again; a style's page says what it was made of, and is not even made again while that is the same, for every style
+that is published brings the whole site up to date. Pages of styles that are gone are deleted last, when the new
+index no longer leads to them.
 """
 
+import hashlib
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import jinja2
 
 from farm import layout
 from farm.storage import Storage
-from farm.website.evidence import Evidence, read_all, read_catalog
+from farm.website.evidence import Evidence, note_parts, read_all, read_catalog, with_notes
 from farm.website.index_page import index_page
 from farm.website.style_page import style_page
 from farm.website.text import shown
-from farm.website.wording import page_name
+from farm.website.wording import page_name, title_of
 
 _FOLDERS = ("static", "styles")
 
@@ -39,11 +45,17 @@ def write_site(storage: Storage) -> dict[str, Any]:
     styles = read_all(storage, catalog)
     templates = environment()
     pages = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
+    makers = _makers()
     for index, style in enumerate(styles):
         beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
-        page = style_page(style, _sample_midi(storage, style), beside)
-        html = templates.get_template("style.html").render(page=page)
-        pages[f"{layout.SITE}/styles/{page_name(style.style)}"] = html.encode()
+        key, midi = f"{layout.SITE}/styles/{page_name(style.style)}", _sample_midi(storage, style)
+        made_of = _made_of(makers, style, midi, beside, note_parts(storage, style))
+        standing = storage.read_bytes(key) if storage.exists(key) else b""
+        if made_of.encode() in standing:
+            pages[key] = standing
+            continue
+        page = style_page(with_notes(storage, style), midi, beside)
+        pages[key] = templates.get_template("style.html").render(page=page, made_of=made_of).encode()
     html = templates.get_template("index.html").render(page=index_page(catalog, styles))
     pages[f"{layout.SITE}/index.html"] = html.encode()
     written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
@@ -71,6 +83,30 @@ def static_files() -> dict[str, bytes]:
     """Return the files that every page shares, by name."""
     folder = files("farm.website").joinpath("static")
     return {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+
+
+def _makers() -> str:
+    """Return a digest of everything but the farm's own files that decides how a page looks."""
+    digest = hashlib.sha256(f"matplotlib {version('matplotlib')}, jinja2 {version('jinja2')}".encode())
+    for name, data in sorted(_sources(files("farm.website"))):
+        digest.update(f"{name} {len(data)} ".encode() + data)
+    return digest.hexdigest()
+
+
+def _sources(folder: Traversable) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry)
+        elif entry.name.endswith((".py", ".html")):
+            yield entry.name, entry.read_bytes()
+
+
+def _made_of(
+    makers: str, style: Evidence, midi: dict[int, str], beside: Mapping[str, Evidence], parts: list[str]
+) -> str:
+    """Return a digest of what a style's page is made of; the parts of its notes have their hash in their names."""
+    named = [(way, title_of(other), page_name(other.style)) for way, other in beside.items()]
+    return hashlib.sha256(repr((makers, style, midi, named, parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _sample_midi(storage: Storage, style: Evidence) -> dict[int, str]:
