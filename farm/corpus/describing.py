@@ -60,7 +60,7 @@ def describe(readings: Sequence[Reading], filters: Filters) -> Described:
     owner = np.repeat(np.arange(len(readings)), [len(reading.notes) for reading in readings])
     notes = {name: np.ascontiguousarray(rows[name]) for name in SOUND.names or ()}
     drops = [dict(reading.drops) for reading in readings]
-    notes, owner = _without(_impossible(notes), notes, owner, drops)
+    notes, owner = _without(impossible(notes), notes, owner, drops)
     notes, owner = _ordered(notes, owner)
     notes, owner = _without(unwanted(notes, owner, filters), notes, owner, drops)
     bounds = np.searchsorted(owner, np.arange(len(readings) + 1))
@@ -98,7 +98,7 @@ _COLUMNS = (
 )
 
 
-def _impossible(notes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def impossible(notes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return which notes no piece can have, by reason."""
     zero = ~(notes["duration_beat"] > 0)
     outside = ~zero & ((notes["velocity"] <= 0) | (notes["onset_beat"] < 0) | ~_is_pitch(notes["pitch"]))
