@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import zipfile
@@ -22,9 +21,9 @@ from farm.config import Filters, Source
 from farm.corpus.clean import check_states, clean_style
 from farm.corpus.reading_batches import make_batches, read_batch, read_rows
 from farm.corpus.sandbox import Limits, Sandbox
-from farm.corpus.sources import list_files, read_files
+from farm.corpus.sources import list_files
 from farm.corpus.tables import NOTES, PIECES, read_notes, read_pieces
-from farm.errors import ReadError, SourceError, StyleError
+from farm.errors import StyleError
 from farm.storage import Storage
 
 
@@ -55,90 +54,6 @@ def cleaned(files, storage, reader, style="bach", **keys):
     for batch in make_batches(files, keys["filters"]):
         read_batch(batch, storage, reader)
     return clean_style(style, files, storage, **keys)
-
-
-# --- sources
-
-
-def test_a_folder_is_listed_with_everything_in_it(music):
-    (music / "bach" / ".hidden.mid").write_bytes(b"x")
-    (music / "README.txt").write_text("about")
-    (music / "bach" / "SONG.MID").write_bytes(b"MThd")
-    (music / "bach" / "loop").symlink_to(music)
-    files = listed(music)
-    assert [file.path for file in files] == sorted(file.path for file in files)
-    assert {file.path: file.skipped for file in files if not file.is_wanted} == {"README.txt": "not-music"}
-    assert len([file for file in files if file.is_wanted]) == 25
-    assert [file.path for file in listed(music, match="*song.mid")] == ["bach/SONG.MID"]
-    assert len(listed(music, match="bach/tune-0*.mid")) == 10
-
-
-def test_a_limit_takes_the_same_sample_whatever_the_names(music):
-    chosen = {file.sha256 for file in listed(music, limit=5) if file.is_wanted}
-    assert len(chosen) == 5
-    for number, path in enumerate(sorted((music / "bach").iterdir(), reverse=True)):
-        path.rename(path.with_name(f"new-{number}.mid"))
-    again = listed(music, limit=5)
-    assert {file.sha256 for file in again if file.is_wanted} == chosen
-    assert sum(file.skipped == "over-limit" for file in again) == 19
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_an_archive_holds_the_same_files_as_its_folder(music, tmp_path, kind):
-    path = tmp_path / f"music.{kind}"
-    names = sorted(file.relative_to(music).as_posix() for file in music.rglob("*.mid"))
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name in names:
-                archive.write(music / name, name)
-    else:
-        with tarfile.open(path, "w:gz" if kind.endswith("gz") else "w") as archive:
-            for name in names:
-                archive.add(music / name, name)
-    files = list_files(Source(archive=path.name), tmp_path)
-    assert [(file.path, file.sha256) for file in files] == [(file.path, file.sha256) for file in listed(music)]
-    assert {file.path: data for file, data in read_files(files)} == {
-        name: (music / name).read_bytes() for name in names
-    }
-    with pytest.raises(SourceError, match="download it again"):
-        list_files(Source(archive=path.name, sha256="0" * 64), tmp_path)
-
-
-def test_a_source_that_cannot_be_listed_says_why(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "broken.zip").write_bytes(b"PK no")
-    for keys, words in (
-        ({"folder": "nowhere"}, "does not exist"),
-        ({"folder": "empty"}, "nothing to read"),
-        ({"folder": "broken.zip"}, "use 'archive:'"),
-        ({"archive": "broken.zip"}, "not a zip or tar"),
-        ({"music21": "no-such-composer"}, "it has .*bach"),
-        ({"music21": "../features"}, "no such folder"),
-    ):
-        with pytest.raises(SourceError, match=words):
-            list_files(Source(**keys), tmp_path)
-
-
-def test_the_corpus_of_music21_is_found_without_importing_it():
-    code = (
-        "import sys; from pathlib import Path; from farm.config import Source;"
-        "from farm.corpus.sources import list_files;"
-        "print(len(list_files(Source(music21='bach', match='*.mxl'), Path())), 'music21' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    count, imported = done.stdout.split()
-    assert int(count) > 300
-    assert imported == "False"
-
-
-def test_bytes_that_changed_after_the_listing_are_not_read(music):
-    files = listed(music)
-    Path(files[0].location).write_bytes(b"other")
-    Path(files[1].location).unlink()
-    reasons = [data.reason for _, data in read_files(files[:3]) if isinstance(data, ReadError)]
-    assert reasons == ["changed", "unreadable"]
-    with pytest.raises(ReadError, match="changed"):
-        files[0].read()
 
 
 # --- the sandbox
