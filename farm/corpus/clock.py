@@ -32,8 +32,7 @@ def seconds(beats: np.ndarray, owner: np.ndarray, tempos: Sequence[Sequence[tupl
     """
     maps = [_tempo_map(changes) for changes in tempos]
     start, elapsed, per_beat = np.array([row for tune in maps for row in tune], float).reshape(-1, 3).T
-    line = np.repeat(np.arange(len(maps)) * REACH_BEATS, [len(tune) for tune in maps]) + start
-    at = np.searchsorted(line, owner * REACH_BEATS + beats, side="right") - 1
+    at = _stretches(beats, owner, start, [len(tune) for tune in maps])
     return elapsed[at] + (beats - start[at]) * per_beat[at]
 
 
@@ -68,12 +67,27 @@ def bars(
     int32 and float64 arrays of shape (n,); a beat that is a hair before a bar line belongs to the bar after it.
     """
     known = [tune or [(0.0, 0, 0.0, 4.0)] for tune in stretches]
-    counts = np.array([len(tune) for tune in known], np.int64)
     start, bar, offset, length = np.array([row for tune in known for row in tune], float).reshape(-1, 4).T
-    first = np.cumsum(counts) - counts
-    line = np.repeat(np.arange(len(known)) * REACH_BEATS, counts) + start
-    at = np.searchsorted(line, owner * REACH_BEATS + beats + TOLERANCE_BEATS, side="right") - 1
-    at = np.maximum(at, first[owner])
+    at = _stretches(beats + TOLERANCE_BEATS, owner, start, [len(tune) for tune in known])
     since = beats - start[at] + offset[at]
     within = np.floor(since / length[at] + TOLERANCE_BEATS)
     return (bar[at] + within).astype(np.int32), np.maximum(since - within * length[at], 0.0)
+
+
+def _stretches(beats: np.ndarray, owner: np.ndarray, start: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Return in which stretch each beat falls: the last of its tune that has begun, else its first.
+
+    Parameters
+    ----------
+    start
+        Beats at which the stretches begin, tune after tune; `counts` says how many each tune has, at least one.
+    """
+    number = np.asarray(counts)
+    first = np.cumsum(number) - number
+    at = first[owner]
+    several = np.flatnonzero((number > 1)[owner])  # most tunes have one tempo and one metre: nothing to look up
+    if len(several):
+        line = np.repeat(np.arange(len(number)) * REACH_BEATS, number) + start
+        found = np.searchsorted(line, owner[several] * REACH_BEATS + beats[several], side="right") - 1
+        at[several] = np.maximum(found, at[several])
+    return at
