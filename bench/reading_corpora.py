@@ -1,0 +1,125 @@
+"""All of the corpora: is every note of every file accounted for, and in which state does every file end?
+
+Counted are the files of which `notes_in_file`, as the byte scanner counts it, is not the notes read plus the notes
+dropped for a named reason; the files rejected for such a difference; and the pieces whose rows in the notes table are
+not as many as their row in the pieces table says.
+"""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from farm import layout
+from farm.config import Source
+from farm.corpus.clean import clean_style
+from farm.corpus.reading_batches import make_batches, read_batch
+from farm.corpus.sandbox import Sandbox
+from farm.corpus.sources import list_files
+from farm.corpus.tables import STATES, read_pieces
+from farm.storage import Storage
+
+
+def folders_of(corpora: Path, only: list[str] | None) -> list[Path]:
+    """Return the corpora's folders by name; all, or only some."""
+    return sorted(path for path in corpora.iterdir() if path.is_dir() and (only is None or path.name in only))
+
+
+def measure(corpora: Path, scratch: Path, only: list[str] | None) -> dict[str, Any]:
+    """Read every folder as a style, in one process and its sandbox, and return what was found."""
+    storage, sandbox = Storage(scratch / "artifacts"), Sandbox()
+    styles = {}
+    try:
+        for folder in folders_of(corpora, only):
+            styles[folder.name] = _read_style(folder, storage, sandbox)
+    finally:
+        sandbox.close()
+    return {"styles": styles, "seconds": round(sum(row["seconds"] for row in styles.values()), 2)}
+
+
+def _read_style(folder: Path, storage: Storage, sandbox: Sandbox) -> dict[str, Any]:
+    began = time.perf_counter()
+    files = list_files(Source(folder=str(folder.absolute())), folder)
+    for batch in make_batches(files):
+        read_batch(batch, storage, sandbox)
+    clean_style(folder.name, files, storage, heldout_share=0.1, seed=1)
+    seconds = time.perf_counter() - began
+    pieces = read_pieces(storage, folder.name)
+    states = Counter(pieces["state"])
+    return {
+        "files": len(files),
+        **{state: states[state] for state in STATES},
+        "note_differences": len(unexplained(pieces)),
+        "note_loss": int(pieces["reason"].fillna("").str.startswith("note-loss").sum()),
+        "row_differences": _row_differences(storage, folder.name, pieces),
+        "repaired": int(pieces["format"].eq("midi-repaired").sum()),
+        "notes": int(pieces.loc[pieces["state"] == "read", "notes"].sum()),
+        "reasons": reasons_of(pieces),
+        "seconds": round(seconds, 2),
+    }
+
+
+def unexplained(pieces: pd.DataFrame) -> list[str]:
+    """Return the paths of the pieces that were read, duplicates too, and of which notes are unaccounted for."""
+    read = pieces[pieces["state"].isin(["read", "duplicate"])]
+    return [
+        row.path
+        for row in read.itertuples()
+        if row.notes_in_file != row.notes + sum(drop["count"] for drop in row.notes_dropped)
+    ]
+
+
+def reasons_of(pieces: pd.DataFrame) -> dict[str, int]:
+    """Return how often each reason occurs, the part after its colon left out."""
+    reasons = (
+        f"{state} {reason.partition(':')[0]}"
+        for state, reason in zip(pieces["state"], pieces["reason"], strict=True)
+        if isinstance(reason, str)
+    )
+    return dict(sorted(Counter(reasons).items()))
+
+
+def _row_differences(storage: Storage, style: str, pieces: pd.DataFrame) -> int:
+    """Return how many pieces have not as many notes on disk as their row says."""
+    parts = [
+        pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=["piece_id"])
+        for key in storage.list(layout.notes_folder(style), ".parquet")
+    ]
+    counts = {
+        entry["values"]: entry["counts"] for entry in pc.value_counts(pa.concat_tables(parts)["piece_id"]).to_pylist()
+    }
+    told = {row.piece_id: row.notes for row in pieces.itertuples() if row.state == "read"}
+    return sum(counts.get(name, 0) != told.get(name, 0) for name in counts.keys() | told.keys())
+
+
+def print_table(facts: dict[str, Any]) -> None:
+    styles = facts["styles"]
+    columns = ("files", *STATES, "repaired", "notes", "note_differences", "note_loss", "row_differences")
+    total = {name: sum(row[name] for row in styles.values()) for name in (*columns, "seconds")}
+    print("corpora: every folder a style; differences: notes in the bytes, or rows on disk, that nothing accounts for")
+    heads = (
+        "files",
+        "read",
+        "duplicate",
+        "rejected",
+        "skipped",
+        "repaired",
+        "notes",
+        "differences",
+        "note-loss",
+        "rows",
+    )
+    widths = (6, 7, 11, 10, 9, 10, 11, 13, 11, 6)
+    print(f"  {'style':<13}" + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
+    for name, row in [*styles.items(), ("all", total)]:
+        values = zip((row[column] for column in columns), widths, strict=True)
+        print(f"  {name:<13}" + "".join(f"{value:>{width},}" for value, width in values))
+    if "anthems" in styles:
+        anthems = styles["anthems"]
+        print(f"  anthems read or duplicate: {anthems['read'] + anthems['duplicate']}; target at least 135 of 136")
+    print(f"  {facts['seconds']:.1f} s in all, one reader process; target 0 differences")
