@@ -2,7 +2,8 @@
 
 Every process of the measurement is bound to one processor. Starting processes, importing and compiling are left out:
 before each round a few files are read with the same child process. All contestants take turns within each round, in
-an order drawn anew; told are medians over the rounds. music21 reads a sample of the files, another one each round.
+an order drawn anew; told are medians over the rounds, for isolation that of the ratios within a round. music21 reads
+a sample of the files, another one each round.
 
 The whole is timed as it is used, through the sandbox. Its parts are timed in the same process, function by function,
 which costs a little itself; `sandbox` is what the whole takes for reading beyond reading in the same process.
@@ -116,6 +117,7 @@ def measure(folder: Path, scratch: Path, rounds: int, files: int | None = None) 
 def _facts(count: int, rounds: int, times: dict[str, list[float]], stages: list[Counter[str]]) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in times.items()}
     parts = {name: statistics.median(stage[name] for stage in stages) for name in [*STAGES, "rest"]}
+    isolation = [ours / bare - 1 for ours, bare in zip(times["read"], times["unprotected"], strict=True)]
     parts["sandbox"] = medians["read"] - medians["unprotected"]
     return {
         "files": count,
@@ -126,7 +128,7 @@ def _facts(count: int, rounds: int, times: dict[str, list[float]], stages: list[
         "stages_seconds": {name: round(value, 5) for name, value in parts.items()},
         "times_music21": round(medians["music21"] / medians["ours"], 1),
         "times_floor": round(medians["ours"] / medians["floor"], 2),
-        "isolation_share": round(medians["read"] / medians["unprotected"] - 1, 4),
+        "isolation_share": round(statistics.median(isolation), 4),
     }
 
 
