@@ -16,6 +16,8 @@ Prints tables and writes JSON. What the file holds of other sections stays, if i
 import argparse
 import json
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ def main() -> None:
     parser.add_argument("--folders", nargs="*", help="a smaller measurement: only these corpora in corpora and workers")
     parser.add_argument("--executors", nargs="*", default=["local", "ray"], choices=["local", "ray"])
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made on the way is cleaned up
     where = machine.describe()
     kept = json.loads(options.json.read_text()) if options.json.exists() else {}
     if kept.get("machine") != where:

@@ -26,6 +26,17 @@ from farm.corpus.sources import list_files
 from farm.corpus.tables import STATES, read_pieces
 from farm.storage import Storage
 
+_FAULTS = ("note_differences", "note_loss", "row_differences", "mido_differences")
+
+# Name, heading and width of the table's columns.
+_COLUMNS = (
+    ("files", "files", 6),
+    *((state, state, len(state) + 2) for state in STATES),
+    ("repaired", "repaired", 10),
+    ("notes", "notes", 11),
+    *zip(_FAULTS, ("unacc.", "loss", "short", "mido"), (8, 6, 7, 6), strict=True),
+)
+
 
 def folders_of(corpora: Path, only: list[str] | None) -> list[Path]:
     """Return the corpora's folders by name; all, or only some."""
@@ -119,38 +130,22 @@ def _mido_differences(folder: Path, pieces: pd.DataFrame) -> int | None:
 
 def print_table(facts: dict[str, Any]) -> None:
     styles = facts["styles"]
-    faults = ["note_differences", "note_loss", "row_differences", "mido_differences"]
+    columns = _COLUMNS
     if any(row["mido_differences"] is None for row in styles.values()):
-        faults.remove("mido_differences")
-    columns = ("files", *STATES, "repaired", "notes", *faults)
-    rows = {name: {column: row[column] for column in columns} for name, row in styles.items()}
-    whole = {name for name, row in rows.items() if row["read"] == row["files"] and not any(row[one] for one in faults)}
-    shown = {name: row for name, row in rows.items() if name not in whole or row["repaired"]}
-    others = [row for name, row in rows.items() if name not in shown]
+        columns = columns[:-1]
+    names = [name for name, _, _ in columns]
+    strange = {name for name, row in styles.items() if row["read"] < row["files"] or any(row[one] for one in _FAULTS)}
+    others = [row for name, row in styles.items() if name not in strange]
+    shown = {name: row for name, row in styles.items() if name in strange}
     if others:
-        shown[f"{len(others)} others"] = {column: sum(row[column] for row in others) for column in columns}
-    shown["all"] = {column: sum(row[column] for row in rows.values()) for column in columns}
+        shown[f"{len(others)} others"] = {name: sum(row[name] for row in others) for name in names}
+    shown["all"] = {name: sum(row[name] for row in styles.values()) for name in names}
     print("corpora: every folder a style; files with notes unaccounted for, rejected for it, short of rows on disk,")
     print("or with another number of notes by mido's count")
-    heads = (
-        "files",
-        "read",
-        "duplicate",
-        "rejected",
-        "skipped",
-        "repaired",
-        "notes",
-        "unacc.",
-        "loss",
-        "short",
-        "mido",
-    )
-    widths = (6, 7, 11, 10, 9, 10, 11, 8, 6, 7, 6)[: len(columns)]
-    print(f"  {'style':<13}" + "".join(f"{head:>{width}}" for head, width in zip(heads, widths, strict=False)))
+    print(f"  {'style':<13}" + "".join(f"{head:>{width}}" for _, head, width in columns))
     for name, row in shown.items():
-        values = zip((row[column] for column in columns), widths, strict=True)
-        print(f"  {name:<13}" + "".join(f"{value:>{width},}" for value, width in values))
-    if "anthems" in rows:
-        anthems = rows["anthems"]
-        print(f"  anthems read or duplicate: {anthems['read'] + anthems['duplicate']}; target at least 135 of 136")
+        print(f"  {name:<13}" + "".join(f"{row[column]:>{width},}" for column, _, width in columns))
+    if "anthems" in styles:
+        anthems = styles["anthems"]["read"] + styles["anthems"]["duplicate"]
+        print(f"  anthems read or duplicate: {anthems}; target at least 135 of 136")
     print(f"  {facts['seconds']:.1f} s in all, one reader process; target 0 differences")
