@@ -1,0 +1,93 @@
+"""How fast, how completely and how safely folders of music are read.
+
+    python bench/reading.py [folk|scale|corpora|hostile|workers ...] [--shared ../shared] [--json FILE]
+
+Sections, each of which can run alone; without a name all of them run:
+
+    folk      the folk set on one core against music21, mido and symusic, stage by stage; what isolation costs
+    scale     100,000 made files against 10,000 and 1,000: files/s and memory of every process
+    corpora   every folder of the corpora: notes that are unaccounted for, states, repairs
+    hostile   odd files from parsers' test suites, and 500 files damaged with a fixed seed
+    workers   one worker and two, with Ray and without: the same bytes?
+
+Prints tables and writes JSON. What the file holds of other sections stays, if it is from the same machine.
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import machine
+import reading_corpora
+import reading_folk
+import reading_hostile
+import reading_scale
+import reading_workers
+
+ROOT = Path(__file__).resolve().parent.parent
+SECTIONS = {
+    "folk": reading_folk,
+    "scale": reading_scale,
+    "corpora": reading_corpora,
+    "hostile": reading_hostile,
+    "workers": reading_workers,
+}
+
+
+def run(section: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Return the facts of one section."""
+    corpora, hostile = options.shared / "corpora", options.shared / "hostile"
+    if section == "folk":
+        return reading_folk.measure(corpora / "folk", scratch, options.rounds, options.files)
+    if section == "scale":
+        return reading_scale.measure(options.files or 100_000, scratch, options.rounds, options.executors)
+    if section == "corpora":
+        return reading_corpora.measure(corpora, scratch, options.folders)
+    if section == "hostile":
+        return reading_hostile.measure(corpora, hostile, scratch, options.files or 500)
+    return reading_workers.measure(corpora, hostile, scratch, options.folders)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS], help="default: all")
+    parser.add_argument("--json", type=Path, default=ROOT / "bench" / "reading.json")
+    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with corpora/ and hostile/")
+    parser.add_argument("--scratch", type=Path, help="a folder on a real disk for what is made on the way")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--files", type=int, help="a smaller measurement: so many files in folk, scale or hostile")
+    parser.add_argument("--folders", nargs="*", help="a smaller measurement: only these corpora in corpora and workers")
+    parser.add_argument("--executors", nargs="*", default=["local", "ray"], choices=["local", "ray"])
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made on the way is cleaned up
+    where = machine.describe()
+    kept = json.loads(options.json.read_text()) if options.json.exists() else {}
+    if kept.get("machine") != where:
+        kept = {}
+    facts = {"machine": where, "sections": kept.get("sections", {})}
+    for section in [name for name in SECTIONS if name in (options.sections or SECTIONS)]:
+        scratch = Path(tempfile.mkdtemp(prefix=f"farm-reading-{section}-", dir=options.scratch))
+        try:
+            facts["sections"][section] = run(section, options, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+    print_table(facts)
+
+
+def print_table(facts: dict[str, Any]) -> None:
+    where = facts["machine"]
+    print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}")
+    for section, module in SECTIONS.items():
+        if section in facts["sections"]:
+            print()
+            module.print_table(facts["sections"][section])
+
+
+if __name__ == "__main__":
+    main()
