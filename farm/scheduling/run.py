@@ -149,7 +149,7 @@ class _Loop:
             cpus=self.threads if training else 1,
             gpus=gpus,
             priority=state.work.settings.priority,
-            expected_seconds=stages.expected_seconds(state.files, state.receipts, work.recipe),
+            expected_seconds=state.expected_seconds,
         )
 
     def _clean(self, state: StyleState) -> None:

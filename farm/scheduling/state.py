@@ -10,6 +10,7 @@ from farm.corpus.sources import InputFile, list_files
 from farm.errors import FarmError
 from farm.scheduling import ledger
 from farm.scheduling.plan import STAGES, Job, Work, files_digest, plan_style
+from farm.scheduling.stages import expected_seconds
 from farm.storage import Storage
 
 
@@ -22,6 +23,7 @@ class StyleState:
     digest: str = ""
     receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
+    expected_seconds: float = 0.0  # for the whole style on one core, as far as it is known
     active: set[str] = field(default_factory=set)  # stages at work now
     batches_left: int = 0
     batches: int = 0
@@ -40,6 +42,7 @@ class StyleState:
         """Look at the receipts again and say what is stale."""
         self.receipts = receipts_of(storage, self.style)
         self.jobs = plan_style(self.work, self.digest, self.receipts)
+        self.expected_seconds = expected_seconds(self.files, self.receipts, self.work.recipe)
 
 
 def receipts_of(storage: Storage, style: str) -> dict[str, dict[str, Any]]:
