@@ -245,6 +245,8 @@ CLOCK = event(5, 0xF8) + event(5, 0xF4)  # two messages that no file may hold; t
         (midi(CLOCK + LONG), 54, 0, "0xf4"),
         (midi(LONG[: -len(END)] + event(0, 0xF0, 1, 0xF7) + bytes([0, 60, 64, 9, 60, 0]) + END), 0, 0, ""),
         (midi(LONG, kind=9), 54, 0, "format 9"),
+        (midi(event(0, 0x90, 200, 9) + LONG), 54, 1, "pitch=200"),
+        (midi(LONG) + midi(melody()), 54, 0, "a second file"),
         (midi(LONG, LONG).replace(struct.pack(">I", len(LONG)), b"\0\0\xff\xff", 1), 108, 0, "wrong length"),
         (midi(LONG).replace(b"\0\0\0\x06", b"\0\0\0\x16", 1), 54, 0, "header of 22"),
         (midi(LONG[:-40] + bytes([0, 0xC0]) + LONG[-40:]), None, None, ""),

@@ -1,4 +1,5 @@
-"""Damaged MIDI made plain, so that a strict parser reads what can be read: nothing that sounds is added or left out.
+"""Damaged MIDI made plain, so that a strict parser reads what can be read: no note is added, and none that has a pitch
+left out.
 
 Conventions
 -----------
@@ -32,7 +33,8 @@ def rebuild(data: bytes, division: int, tracks: Iterable[tuple[int, int]], *, me
 def _mended(data: bytes, start: int, end: int) -> bytes:
     """Return the events of a track, each with its own status and data bytes below 128.
 
-    Messages that no file may hold (clock, song position, active sensing ...) are left out; their time is kept.
+    Notes of no pitch and messages that no file may hold (clock, song position, active sensing ...) are left out; their
+    time is kept.
     """
     out = bytearray()
     at, status, waited = start, 0, 0
@@ -51,7 +53,10 @@ def _mended(data: bytes, start: int, end: int) -> bytes:
             if byte >= 0x80:
                 status, at = byte, at + 1
             size = 1 if status & 0xF0 in (0xC0, 0xD0) else 2
-            event, at = bytes([status, *(min(value, 127) for value in data[at : at + size])]), at + size
+            values, at = data[at : at + size], at + size
+            if status & 0xF0 in (0x80, 0x90) and values[0] > 127:
+                continue  # a note of no pitch
+            event = bytes([status, *(min(value, 127) for value in values)])
         out += _written(waited) + event
         waited = 0
     return bytes(out)

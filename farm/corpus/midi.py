@@ -37,8 +37,9 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
     if per_beat <= 0:
         raise ReadError("damaged", "0 ticks per beat")
     notes = np.zeros(sum(len(track.notes) for track in score.tracks), SOUND)
-    if len(notes) + scan.unended != scan.notes:
-        detail = f"the file holds {scan.notes} notes, the reader returned {len(notes)} and {scan.unended} have no end"
+    if len(notes) + scan.unended + scan.outside != scan.notes:
+        absent = f"{scan.unended} have no end, {scan.outside} no pitch"
+        detail = f"the file holds {scan.notes} notes, the reader returned {len(notes)}, {absent}"
         raise ReadError("note-loss", detail)
     start = 0
     for number, track in enumerate(score.tracks):
@@ -59,7 +60,7 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
         file_format,
         notes,
         notes_in_file=scan.notes,
-        drops=counted({"no-note-off": scan.unended}),
+        drops=counted({"no-note-off": scan.unended, "out-of-range": scan.outside}),
         tempos=[] if scan.is_smpte else [(mark.time / per_beat, mark.qpm) for mark in score.tempos],
         bars=bars_by_signature(changes),
         time_signature=predominant_signature(changes, min(score.end() / per_beat, MAX_BEATS)),

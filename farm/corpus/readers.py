@@ -8,7 +8,7 @@ Conventions
 MIDI is read strictly; where that fails it is mended (see `farm.corpus.mend`) and read again, its format is then
 'midi-repaired' and `repaired` says what was wrong. More than `MOST_LOST` of it gone is refused. Film-time MIDI files
 (SMPTE) are taken as two beats a second. A format 2 MIDI file holds sequences that do not sound together: each is a
-tune.
+tune, of format 'midi-2'.
 """
 
 import io
@@ -186,9 +186,11 @@ def _read_midi(data: bytes, count: Counter) -> list[Reading]:
     for number in range(len(scan.tracks)):
         alone = rebuild(data, scan.division, [scan.tracks[number]], mended=False)
         try:
-            readings.append(_midi_tune(str(number + 1), alone, scan_midi(alone, count)))
+            reading = _midi_tune(str(number + 1), alone, scan_midi(alone, count))
         except ReadError as error:
-            readings.append(Reading(str(number + 1), "midi", failure=str(error)))
+            reading = Reading(str(number + 1), "midi", failure=str(error))
+        reading.format = reading.format.replace("midi", "midi-2", 1)
+        readings.append(reading)
     return readings
 
 
@@ -203,7 +205,7 @@ def _midi_tune(label: str, data: bytes, scan: Scan) -> Reading:
         try:
             return midi.read_score(label, "midi", Score.from_midi(data), scan)
         except RuntimeError as error:
-            wrong = str(error).removesuffix(": iostream error")[:200]
+            wrong = _parser_words(str(error))
         except ReadError as error:
             wrong = error.detail
     plain = rebuild(data, _division(scan), scan.tracks, mended=bool(wrong))
@@ -230,6 +232,16 @@ def _division(scan: Scan) -> int:
     if frames not in FRAMES_PER_SECOND:
         raise ReadError("damaged", f"film time of {frames} frames a second; known are 24, 25, 29 and 30")
     return frames * ticks // 2
+
+
+def _parser_words(message: str) -> str:
+    """Return what symusic says of a file as a person would.
+
+    >>> _parser_words("Get velocity=128"), _parser_words("MiniMidi: Invalid chunk length: iostream error")
+    ('a value out of range, velocity=128', 'Invalid chunk length')
+    """
+    message = message.removeprefix("MiniMidi: ").removesuffix(": iostream error")[:200]
+    return f"a value out of range, {message[4:]}" if message.startswith("Get ") else message
 
 
 def _lost(scan: Scan) -> str:

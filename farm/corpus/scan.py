@@ -29,10 +29,11 @@ FRAMES_PER_SECOND = (24, 25, 29, 30)
 INTACT, OPEN, TRUNCATED, NO_STATUS = range(4)
 """How a track ended: as it should, without saying so, in the middle of an event, at a data byte without a status."""
 
-STATE, END, UNENDED = range(3)
-"""Columns of what `count_tracks` finds: how the track ended, where its last whole event does, notes never ended."""
+STATE, END, UNENDED, OUTSIDE = range(4)
+"""Columns of what `count_tracks` finds: how the track ended, where its last whole event does, how many notes never
+end, how many have a pitch that is none."""
 
-TRACK = b"MTrk"
+FILE, TRACK = b"MThd", b"MTrk"
 _CHUNK_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 ]{3}")
 
 
@@ -48,6 +49,8 @@ class Scan:
         Note-ons with a velocity above 0, all tracks together, shape (16,).
     unended
         Note-ons that no note-off of their track answers.
+    outside
+        Note-ons with a pitch above 127; no reader can return them.
     damage
         Empty, or what is wrong with the bytes.
     lost_share
@@ -61,6 +64,7 @@ class Scan:
     tracks: tuple[tuple[int, int], ...]
     notes_by_channel: tuple[int, ...]
     unended: int
+    outside: int
     damage: str = ""
     lost_share: float = 0.0
     is_truncated: bool = False
@@ -77,12 +81,12 @@ class Scan:
 
 def unwrap(data: bytes) -> bytes | None:
     """Return the MIDI file inside `data`: plain, in a RIFF box or behind a MacBinary header; None without one."""
-    if data[:4] == b"MThd":
+    if data[:4] == FILE:
         return data
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
-        at = data.find(b"MThd", 12, 4096)
+        at = data.find(FILE, 12, 4096)
         return data[at:] if at > 0 else None
-    if data[:1] == b"\0" and data[128:132] == b"MThd":
+    if data[:1] == b"\0" and data[128:132] == FILE:
         return data[128:]
     return None
 
@@ -99,12 +103,12 @@ def count_tracks(data: Any, spans: Any, notes: Any, found: Any) -> None:
     notes
         Note-ons per channel, int64, shape (16,); added to in place.
     found
-        STATE, END and UNENDED of every track, int64, shape (n_tracks, 3); written in place.
+        What the columns above name of every track, int64, shape (n_tracks, 4); written in place.
     """
     sounding = np.zeros(N_KEYS, np.int64)
     for track in range(len(spans)):
         at, end, status = int(spans[track, 0]), int(spans[track, 1]), 0
-        state, whole = TRUNCATED, at
+        state, whole, outside = TRUNCATED, at, 0
         sounding[:] = 0
         while True:
             whole = at
@@ -151,18 +155,17 @@ def count_tracks(data: Any, spans: Any, notes: Any, found: Any) -> None:
             size = 1 if kind == 0xC0 or kind == 0xD0 else 2
             if at + size > end:
                 break
-            if kind == 0x80 or kind == 0x90:
-                channel = status & 0x0F
-                key = channel * 128 + min(int(data[at]), 127)
-                if kind == 0x90 and data[at + 1] > 0:
-                    notes[channel] += 1
-                    sounding[key] += 1
-                elif sounding[key] > 0:
-                    sounding[key] -= 1
+            is_on = kind == 0x90 and data[at + 1] > 0
+            if is_on:
+                notes[status & 0x0F] += 1
+            if is_on and data[at] > 127:
+                outside += 1
+            elif (kind == 0x80 or kind == 0x90) and data[at] <= 127:
+                key = (status & 0x0F) * 128 + int(data[at])
+                sounding[key] = max(sounding[key] + (1 if is_on else -1), 0)
             at += size
-        found[track, STATE] = state
-        found[track, END] = whole
-        found[track, UNENDED] = sounding.sum()
+        found[track, STATE], found[track, END] = state, whole
+        found[track, UNENDED], found[track, OUTSIDE] = sounding.sum(), outside
 
 
 Counter = Callable[[Any, Any, Any, Any], None]
@@ -181,7 +184,7 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
     ReadError
         `not-music` without a header, `damaged` without a single track, `too-big` past the limits of this module.
     """
-    if data[:4] != b"MThd" or len(data) < 14:
+    if data[:4] != FILE or len(data) < 14:
         raise ReadError("not-music", "no MIDI header")
     header_bytes, file_format, _, division = struct.unpack_from(">IHHH", data, 4)
     start = 14 if data[14:18] == TRACK else 8 + header_bytes
@@ -192,11 +195,11 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
         raise ReadError("damaged", f"no track chunk in {len(data)} bytes")
     if len(spans) > MAX_TRACKS:
         raise ReadError("too-big", f"{len(spans)} tracks, at most {MAX_TRACKS} are read")
-    notes, found = np.zeros(16, np.int64), np.zeros((len(spans), 3), np.int64)
+    notes, found = np.zeros(16, np.int64), np.zeros((len(spans), 4), np.int64)
     count(data, np.array(spans, np.int64), notes, found)
     if notes.sum() > MAX_NOTES:
         raise ReadError("too-big", f"{notes.sum()} notes, at most {MAX_NOTES} are read")
-    states, ends, unended = found.T.tolist()
+    states, ends, unended, outside = found.T.tolist()
     if missing and states[-1] == INTACT:
         missing = 0  # the track is whole, only its length is wrong
     unread = sum(end - whole for (_, end), whole, state in zip(spans, ends, states, strict=True) if state >= TRUNCATED)
@@ -210,6 +213,7 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
         tracks=tuple((start, end) for (start, _), end in zip(spans, ends, strict=True)),
         notes_by_channel=tuple(notes.tolist()),
         unended=sum(unended),
+        outside=sum(outside),
         damage=wrong,
         lost_share=(unread + missing) / max(sum(end - start for start, end in spans) + missing, 1),
         is_truncated=missing > 0,
@@ -224,6 +228,8 @@ def _track_spans(data: bytes, at: int) -> tuple[list[tuple[int, int]], str, int]
         name, end = data[at : at + 4], at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
         is_sound = end <= len(data) and (len(data) - end < 8 or _CHUNK_NAME.match(data, end) is not None)
         following = end if is_sound else data.find(TRACK, at + 4)
+        if name == FILE and spans:
+            return spans, wrong or f"a second file begins at byte {at}; the first is read", 0
         if name == TRACK:
             spans.append((at + 8, min(end if following < 0 else following, len(data))))
         if following < 0:  # no track follows
