@@ -15,6 +15,7 @@ _LIBRARIES = (
     "ray",
     "music21",
     "symusic",
+    "numba",
     "numpy",
     "pandas",
     "pyarrow",

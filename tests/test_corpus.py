@@ -168,6 +168,21 @@ def test_one_changed_file_changes_one_batch(music):
     assert len(before - after) == 1
 
 
+def test_members_of_an_archive_stay_in_its_order_and_one_more_changes_few_batches(music):
+    (file, *_) = listed(music)
+    many = [
+        replace(
+            file, sha256=f"{number * 2654435761 % 2**32:08x}{'0' * 56}", location="a.zip", member="x", position=number
+        )
+        for number in range(5000)
+    ]
+    before = make_batches(many[::-1])
+    assert [one.position for batch in before for one in batch.files] == list(range(5000))
+    assert 4 < len(before) < 40
+    after = {batch.key for batch in make_batches([*many[:2000], replace(many[0], sha256="1" * 64), *many[2000:]])}
+    assert len({batch.key for batch in before} - after) == 1
+
+
 def test_a_batch_is_read_once_and_ends_in_spite_of_a_bad_file(music, tmp_path, reader):
     (music / "bach" / "bad.mid").write_bytes(b"<html>not found</html>")
     storage = Storage(tmp_path / "artifacts")

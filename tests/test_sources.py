@@ -26,7 +26,7 @@ import pytest
 from small_music import write_corpus
 
 from farm.config import Source
-from farm.corpus import archive_budget
+from farm.corpus import archive_budget, archives, open_archive
 from farm.corpus.findings import MAX_FILE_BYTES
 from farm.corpus.sources import InputFile, list_files, read_files
 from farm.errors import ReadError, SourceError
@@ -720,3 +720,24 @@ def test_an_honest_archive_of_a_thousand_files_is_read_whole(tmp_path, kind):
     path = tmp_path / f"a.{kind}"
     files = listed_archive(write_zip(path, members) if kind == "zip" else write_tar(path, members, f"w:{kind[4:]}"))
     check_readable(files, 1000)
+
+
+def test_an_archive_read_batch_by_batch_is_opened_once(tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "music.tar.gz", "w:gz") as archive:
+        for number in range(40):
+            data = b"MThd" + bytes([number]) * 50
+            entry = tarfile.TarInfo(f"{number * 7919 % 40:02d}.mid")  # not in the order of their names
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    files = sorted(list_files(Source(archive="music.tar.gz"), tmp_path), key=lambda file: file.position)
+    opened = []
+    monkeypatch.setattr(open_archive, "members", lambda path: opened.append(path) or archives.members(path))
+    for start in range(0, 40, 8):
+        batch = files[start : start + 8][::-1]
+        assert all(data[4] == file.position for file, data in read_files(batch))
+    assert len(opened) == 1
+    assert files[3].read()[4] == 3  # lies behind: from the beginning again
+    assert len(opened) == 2
+    (tmp_path / "music.tar.gz").write_bytes(b"another file")
+    with pytest.raises(ReadError, match="unreadable"):
+        files[4].read()

@@ -84,13 +84,13 @@ def find_in_archive(path: str, pattern: str) -> Iterator[Finding]:
     """
     takes = matcher(pattern)
     names: set[str] = set()
-    for member in members(path):
+    for position, member in enumerate(members(path)):
         relative = member.name
         while relative.startswith("./"):
             relative = relative[2:]
         if not relative or not takes(relative):
             continue
-        finding = Finding(relative, path, member.name, member.size)
+        finding = Finding(relative, path, member.name, member.size, position=position)
         unseen = hidden(relative)
         if is_unsafe(relative):
             yield finding._replace(rejected="unsafe-path: it leads out of the archive; pack it under a plain name")

@@ -42,6 +42,8 @@ class Finding(NamedTuple):
         Bytes; 0 for what was not looked at.
     sha256
         Empty where the bytes were not read.
+    position
+        How many members of the archive come before; 0 for a file of its own.
     """
 
     path: str
@@ -51,6 +53,7 @@ class Finding(NamedTuple):
     sha256: str = ""
     skipped: str = ""
     rejected: str = ""
+    position: int = 0
 
     def holding(self, data: bytes | None) -> "Finding":
         """Return the finding once its file was read; None are the bytes of a file that is no music."""
@@ -58,7 +61,7 @@ class Finding(NamedTuple):
             return self._replace(skipped="not-music")
         if len(data) > MAX_FILE_BYTES:
             return self._replace(size=max(self.size, len(data)), skipped="too-big")
-        return Finding(self.path, self.location, self.member, len(data), hashlib.sha256(data).hexdigest())
+        return self._replace(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def failing(self, reason: str) -> "Finding":
         """Return the finding of a file that cannot be read; one whose name is no music's is missed by nobody."""

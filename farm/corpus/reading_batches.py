@@ -2,7 +2,8 @@
 
 A batch's key says which bytes it holds and which reader reads them, never where they lie or when they were written.
 Files are spread over batches by the first bits of their hash; a batch that grows too dear is cut in two by the next
-bit. So a file that comes, goes or changes concerns its own batch only.
+bit. Members of an archive stay in its order, because most archives are read forwards; cuts come after members whose
+hash says so. So a file that comes, goes or changes concerns its own batch only.
 
 Conventions
 -----------
@@ -16,6 +17,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -78,7 +80,7 @@ BATCH_PIECES = pa.schema(
 
 @dataclass(frozen=True)
 class Batch:
-    """Files of different bytes that are read in one task, ordered by hash, and which of their notes are kept."""
+    """Files of different bytes that are read in one task, and which of their notes are kept."""
 
     key: str
     files: tuple[InputFile, ...]
@@ -86,7 +88,7 @@ class Batch:
 
 
 def make_batches(files: Iterable[InputFile], filters: Filters = NO_FILTERS) -> list[Batch]:
-    """Return the batches that read these files, in the order of their hashes; files not to be read are left out.
+    """Return the batches that read these files; files not to be read are left out.
 
     Of files with the same bytes one is read. No files give no batches.
     """
@@ -95,7 +97,11 @@ def make_batches(files: Iterable[InputFile], filters: Filters = NO_FILTERS) -> l
         if file.is_wanted:
             distinct.setdefault(file.sha256, file)
     ordered = [distinct[digest] for digest in sorted(distinct)]
-    return [Batch(_key(group, filters), tuple(group), filters) for group in _cut(ordered, 0)]
+    members = sorted(
+        (file for file in ordered if file.member is not None), key=lambda each: (each.location, each.position)
+    )
+    groups = [*_cut([file for file in ordered if file.member is None], 0), *_cut_archives(members)]
+    return [Batch(_key(group, filters), tuple(group), filters) for group in groups]
 
 
 def read_batch(batch: Batch, storage: Storage, sandbox: Sandbox | None = None) -> dict[str, int]:
@@ -157,6 +163,20 @@ def _cut(files: Sequence[InputFile], bit: int) -> Iterator[Sequence[InputFile]]:
         yield from _cut(side, bit + 1)
 
 
+def _cut_archives(files: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
+    """Yield the members of each archive in its order, in groups that cost about as much as the others."""
+    group: list[InputFile] = []
+    spent = 0.0
+    for file, after in zip_longest(files, files[1:]):
+        group.append(file)
+        seconds = _seconds(file)
+        spent += seconds
+        is_drawn = int(file.sha256[:8], 16) < seconds / BATCH_SECONDS * 2**32
+        if is_drawn or spent > 4 * BATCH_SECONDS or after is None or after.location != file.location:
+            yield group
+            group, spent = [], 0.0
+
+
 def _seconds(file: InputFile) -> float:
     """Return about how long a file takes to read, by its ending; only the size of batches depends on it."""
     rate = _SECONDS_PER_KIB.get(PurePosixPath(file.path).suffix.lower(), _MIDI_SECONDS_PER_KIB)
@@ -165,7 +185,7 @@ def _seconds(file: InputFile) -> float:
 
 def _key(files: Sequence[InputFile], filters: Filters) -> str:
     settings = json.dumps(note_settings(filters))
-    parts = [f"reader {READER_VERSION}", settings, *(file.sha256 for file in files)]
+    parts = [f"reader {READER_VERSION}", settings, *sorted(file.sha256 for file in files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 

@@ -11,15 +11,18 @@ A *location* is where the bytes are on this machine; it never takes part in a ke
 import builtins
 import hashlib
 import importlib.util
+import os
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.config import Source
-from farm.corpus.archives import find_in_archive, members
+from farm.corpus.archives import find_in_archive
 from farm.corpus.findings import Finding, is_music_name, shown
 from farm.corpus.folders import find_in_folder, read_file
+from farm.corpus.open_archive import open_archive
 from farm.errors import ReadError, SourceError
 
 __all__ = ["InputFile", "is_music_name", "list_files", "read_files"]
@@ -47,6 +50,8 @@ class InputFile:
         Why the listing leaves this file out; empty when it is to be read.
     rejected
         Why it cannot be read (no permission, broken archive member); empty otherwise.
+    position
+        How many members of its archive come before; 0 for a file of its own.
     """
 
     source: str
@@ -60,6 +65,7 @@ class InputFile:
     url: str
     skipped: str = ""
     rejected: str = ""
+    position: int = 0
 
     @property
     def is_wanted(self) -> bool:
@@ -90,8 +96,8 @@ def list_files(source: Source, folder: Path) -> list[InputFile]:
     name, about = source.name, (source.licence, source.attribution, source.url)  # shared by all files
     try:
         files = [
-            InputFile(name, shown(path), location, member, size, sha256, *about, skipped, rejected)
-            for path, location, member, size, sha256, skipped, rejected in _find(source, folder)
+            InputFile(name, shown(path), location, member, size, sha256, *about, skipped, rejected, position)
+            for path, location, member, size, sha256, skipped, rejected, position in _find(source, folder)
         ]
     except OSError as error:
         place = shown(str(error.filename or folder))
@@ -110,40 +116,34 @@ def list_files(source: Source, folder: Path) -> list[InputFile]:
 def read_files(files: Iterable[InputFile]) -> Iterator[tuple[InputFile, bytes | ReadError]]:
     """Yield each file with its bytes, or with the error that its row will tell; one file in memory at a time.
 
-    Members of an archive come after all other files and in the archive's order, so that it is unpacked once.
+    Members of an archive come after all other files and in the archive's order. It stays open for the next call from
+    this thread, which goes on from there: reading an archive batch by batch unpacks it once.
     """
-    archived: dict[str, dict[str, list[InputFile]]] = {}
+    archived: dict[str, list[InputFile]] = {}
     for file in files:
         if file.member is not None:
-            archived.setdefault(file.location, {}).setdefault(file.member, []).append(file)
+            archived.setdefault(file.location, []).append(file)
             continue
         try:
             yield file, _checked(file, read_file(file.location))
         except ReadError as error:
             yield file, error
     for location, wanted in archived.items():
-        yield from _read_members(location, wanted)
+        yield from _read_members(location, sorted(wanted, key=lambda file: file.position))
 
 
-def _read_members(location: str, wanted: dict[str, list[InputFile]]) -> Iterator[tuple[InputFile, bytes | ReadError]]:
-    """Yield the wanted members of one archive; `wanted` is emptied. Of members of one name the first file counts."""
-    lost = "no longer in the archive"
-    try:
-        for member in members(location):
-            if member.oddity or member.name not in wanted:
-                continue
-            try:
-                data: bytes | ReadError = member.read(False) or b""
-            except ReadError as error:
-                data = error
-            for file in wanted.pop(member.name):
-                yield file, data if isinstance(data, ReadError) else _checked(file, data)
-            if not wanted:
-                return
-    except SourceError as error:
-        lost = str(error)
-    for left in wanted.values():
-        yield from ((file, ReadError("unreadable", lost)) for file in left)
+def _read_members(location: str, wanted: Sequence[InputFile]) -> Iterator[tuple[InputFile, bytes | ReadError]]:
+    """Yield members of one archive, in its order; when it breaks, all that were to come are unreadable."""
+    opened = open_archive(os.getpid(), threading.get_ident())
+    for number, file in enumerate(wanted):
+        try:
+            yield file, _checked(file, opened.read(location, file.position, str(file.member)))
+        except ReadError as error:
+            yield file, error
+        except SourceError as error:
+            opened.close()
+            yield from ((left, ReadError("unreadable", str(error))) for left in wanted[number:])
+            return
 
 
 def _checked(file: InputFile, data: bytes) -> bytes | ReadError:
