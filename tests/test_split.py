@@ -179,6 +179,9 @@ def test_fingerprints_do_not_depend_on_the_batch_nor_on_the_order_of_notes(monke
     pieces = [harmonised(melody(seed, 10 * seed), seed) for seed in range(12)] + [melody(1, 0), tune(3), tune(4)[:1]]
     for notes in pieces:
         notes["onset_beat"] += random.integers(0, 9)
+    pieces += [melody(9, 11), melody(8)]  # the one ends high, late in its third bar of three beats
+    pieces[-2]["onset_beat"] += 2
+    pieces[-2]["pitch"] += 36
     alone = [fingerprints(*together([notes])) for notes in pieces]
     assert same(join(alone), fingerprints(*together(pieces)))
     assert same(alone[4], fingerprints(*together([random.permutation(pieces[4])])))

@@ -17,11 +17,11 @@ from farm.music.fingerprints import Fingerprints, View
 
 COVERAGE = 0.3
 CHANCE = 4
-CHANCE_WHEN_THINNED = 3
+CHANCE_WHEN_THINNED = 3  # at least: two of a handful are shared by accident
 NEIGHBOURS = 16
 COMPARISONS = 1024
-MOST_PAIRS = 1_000_000
-SUSPICION = 0.4
+SUSPICION = 0.4  # who is seen to share this part of what kin must share is compared in full
+MOST_PAIRS = 1_000_000  # held in memory at a time
 _SLAB_GRAMS = 500_000
 _HALF = np.uint64(32)
 
@@ -44,11 +44,11 @@ def families_of(prints: Fingerprints) -> list[int]:
 
 
 def _sums(view: View) -> np.ndarray:
-    """Return a number for each piece, uint64, that depends on what it says."""
-    sums = np.zeros(len(view.bounds) - 1, np.uint64)
+    """Return a number for each piece, uint32, that depends on what it says."""
+    sums = np.zeros(len(view.bounds) - 1, np.uint32)
     speaks = np.diff(view.bounds) > 0
     if speaks.any():
-        sums[speaks] = np.add.reduceat(view.grams, view.bounds[:-1][speaks], dtype=np.uint64)
+        sums[speaks] = np.add.reduceat(view.grams, view.bounds[:-1][speaks], dtype=np.uint32)
     return sums
 
 

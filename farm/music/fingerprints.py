@@ -1,9 +1,9 @@
 """What pieces say, as sets of numbers that can be compared: hashed n-grams of intervals, many pieces at a time.
 
 Each piece is looked at in four views: the line on top (a chorale's tune, whatever lies under it), the whole stream of
-notes (another edition, another performance), and the line on top at every beat of one quarter or of a dotted one (the
-same tune with other ornaments, in even or in threefold time). Key, tempo and loudness do not matter, nor does rhythm
-in the first two views.
+notes (another edition, another performance), and the line on top as it stands at every quarter and at every dotted
+quarter (the same tune with other ornaments, in even or in threefold time). Key, tempo and loudness do not matter, nor
+does rhythm in the first two views.
 
 Conventions
 -----------
@@ -29,9 +29,9 @@ MOST_NOTES = 10_000_000
 SPARED = 2
 _BLOCK_NOTES = 50_000
 _TICKS = 960
-_BEATS = 960, 1440  # a quarter and a dotted one
-_BAR = 2880  # a multiple of both
-_LATE = 20  # as a note may come after its beat
+_BEATS = 960, 1440  # ticks: a quarter and a dotted one
+_BAR = 2880  # ticks: a multiple of both
+_LATE = 20  # ticks that a note may come after its beat
 _PRIMES = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
 
