@@ -24,7 +24,9 @@ from farm.corpus.reading_batches import BATCH_PIECES, READER_VERSION, Batch, mak
 from farm.corpus.sources import InputFile
 from farm.corpus.tables import PIECES, STATES, to_bytes
 from farm.errors import StyleError
-from farm.music.split import Fingerprints, families_of, fingerprints, split, thinning
+from farm.music.families import families_of
+from farm.music.fingerprints import Fingerprints, fingerprints, join, thinning
+from farm.music.split import split
 from farm.storage import Storage
 
 _SKIPPED = ("no-notes", "drums-only", "no-piano")
@@ -68,7 +70,7 @@ def clean_style(
     reading = rows[rows["state"] == "read"]
     thin = thinning(int(reading["notes"].sum()))
     parts, pieces, prints = _write_parts(style, reading["piece_id"], batches, storage, thin)
-    _place(rows, pieces, families_of(prints, thin), heldout_share, seed)
+    _place(rows, pieces, families_of(join(prints)), heldout_share, seed)
     storage.write_bytes(layout.pieces(style), to_bytes(_pieces_table(style, files, rows, readings)))
     for key in storage.list(layout.notes_folder(style), ".parquet"):
         if key not in parts:
@@ -164,7 +166,7 @@ def check_states(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> 
 
 def _write_parts(
     style: str, wanted: pd.Series, batches: Sequence[Batch], storage: Storage, thin: int
-) -> tuple[list[str], list[str], Fingerprints]:
+) -> tuple[list[str], list[str], list[Fingerprints]]:
     """Write the notes of the pieces read, one part per batch; what is there stays.
 
     Returns
@@ -190,7 +192,7 @@ def _write_parts(
         parts.append(key)
         pieces += ids.dictionary.filter(pa.array(kept)).to_pylist()
         prints.append(_fingerprints(notes, ids.indices.to_numpy(), np.flatnonzero(kept), thin))
-    return parts, pieces, Fingerprints.joined(prints)
+    return parts, pieces, prints
 
 
 def _fingerprints(notes: pa.Table, owner: np.ndarray, pieces: np.ndarray, thin: int) -> Fingerprints:

@@ -12,6 +12,7 @@ What is lost: onsets move to the nearest step, long gaps and durations to the ne
 is given back at the next onset, it never adds up), velocities to the middle of one of eight bands.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -50,6 +51,9 @@ NOTE = np.dtype(
     ]
 )
 """A note array: one row per note of one piece, ordered by onset and pitch."""
+
+Notes = np.ndarray | Mapping[str, np.ndarray]
+"""Notes by the names of their columns: a structured array such as a note array, or an array for each column."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from farm.music.encoding import NOTE
+from farm.music.encoding import NOTE, Notes
 
 LINE_INTERVALS = 6
 STREAM_INTERVALS = 8
@@ -60,7 +60,7 @@ Fingerprints = tuple[View, ...]
 """What many pieces say, in the views: line, stream, quarters, dotted quarters."""
 
 
-def fingerprints(notes: np.ndarray, bounds: np.ndarray, thin: int = 1) -> Fingerprints:
+def fingerprints(notes: Notes, bounds: np.ndarray, thin: int = 1) -> Fingerprints:
     """Return what each of these pieces says; in a view with too few notes it says nothing.
 
     Notes less than `CHORD_BEATS` after the one before belong to its chord: hands do not strike together.
@@ -68,8 +68,8 @@ def fingerprints(notes: np.ndarray, bounds: np.ndarray, thin: int = 1) -> Finger
     Parameters
     ----------
     notes
-        Structured array with `onset_beat`, `duration_beat` and `pitch`, shape (n_notes,); quickest where each piece's
-        notes are ordered by onset.
+        `onset_beat`, `duration_beat` and `pitch`, shape (n_notes,) each; quickest where each piece's notes are ordered
+        by onset.
     bounds
         Where each piece begins and the last one ends, shape (n_pieces + 1,).
     thin
@@ -97,10 +97,10 @@ def thinning(n_notes: int) -> int:
     return thin
 
 
-def _block(notes: np.ndarray, bounds: np.ndarray, thin: int) -> Fingerprints:
+def _block(notes: Notes, bounds: np.ndarray, thin: int) -> Fingerprints:
     n_pieces = len(bounds) - 1
     piece = np.repeat(np.arange(n_pieces, dtype=np.int32), np.diff(bounds))
-    onset, end, pitch = _on_one_clock(notes[bounds[0] : bounds[-1]], bounds - bounds[0])
+    onset, end, pitch = _on_one_clock(notes, slice(bounds[0], bounds[-1]), bounds - bounds[0])
     begins = np.diff(onset, prepend=-_BAR) > CHORD_BEATS * _TICKS
     first = np.flatnonzero(begins)
     chord = np.cumsum(begins) - 1
@@ -117,11 +117,11 @@ def _block(notes: np.ndarray, bounds: np.ndarray, thin: int) -> Fingerprints:
     return tuple(views)
 
 
-def _on_one_clock(notes: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _on_one_clock(notes: Notes, rows: slice, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return onsets and ends in ticks and pitches, int64, ordered by onset, each piece after the end of all before."""
-    onset = np.rint(notes["onset_beat"] * _TICKS).astype(np.int64)
-    end = onset + np.rint(notes["duration_beat"] * _TICKS).astype(np.int64)
-    pitch = notes["pitch"].astype(np.int64)
+    onset = np.rint(notes["onset_beat"][rows] * _TICKS).astype(np.int64)
+    end = onset + np.rint(notes["duration_beat"][rows] * _TICKS).astype(np.int64)
+    pitch = notes["pitch"][rows].astype(np.int64)
     filled = np.flatnonzero(np.diff(bounds))
     if len(filled) == 0:
         return onset, end, pitch

@@ -13,17 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from farm.music.encoding import Notes
+
 FEWEST_HELDOUT_PIECES = 4
 PIECES_FOR_FEWEST = 20
 _GRID = 48
 
 
-def content_hash(notes: np.ndarray) -> str:
-    """Return the content hash of one piece, as `content_hashes` does."""
-    return content_hashes(notes, np.array([0, len(notes)]))[0]
-
-
-def content_hashes(notes: np.ndarray, bounds: np.ndarray) -> list[str]:
+def content_hashes(notes: Notes, bounds: np.ndarray) -> list[str]:
     """Return 16 hex characters per piece, equal for pieces with the same notes in any key, tempo and loudness.
 
     Onsets count from the first note and durations in 1/48 beat; no notes have a hash too.
@@ -31,20 +28,19 @@ def content_hashes(notes: np.ndarray, bounds: np.ndarray) -> list[str]:
     Parameters
     ----------
     notes
-        Structured array with `onset_beat`, `duration_beat` and `pitch`, shape (n_notes,), in any order within a piece.
+        `onset_beat`, `duration_beat` and `pitch`, shape (n_notes,) each, in any order within a piece.
     bounds
-        Where each piece begins and the last one ends, shape (n_pieces + 1,); piece number i is
-        `notes[bounds[i]:bounds[i + 1]]`.
+        Where each piece begins and the last one ends, shape (n_pieces + 1,).
     """
     bounds = np.asarray(bounds, np.int64)
-    notes, bounds = notes[bounds[0] : bounds[-1]], bounds - bounds[0]
+    rows, bounds = slice(bounds[0], bounds[-1]), bounds - bounds[0]
     sizes = np.diff(bounds)
     filled = bounds[:-1][sizes > 0]
-    onset, pitch = notes["onset_beat"], notes["pitch"].astype("<i8")
+    onset, pitch = notes["onset_beat"][rows], notes["pitch"][rows].astype("<i8")
     if len(filled):
         onset = onset - np.repeat(np.minimum.reduceat(onset, filled), sizes[sizes > 0])
         pitch -= np.repeat(np.minimum.reduceat(pitch, filled), sizes[sizes > 0])
-    onset, duration = (np.rint(beats * _GRID).astype("<i8") for beats in (onset, notes["duration_beat"]))
+    onset, duration = (np.rint(beats * _GRID).astype("<i8") for beats in (onset, notes["duration_beat"][rows]))
     unordered = _unordered(onset, pitch, duration, bounds)
     digests = []
     for number, (start, stop) in enumerate(pairwise(bounds.tolist())):
