@@ -27,7 +27,7 @@ def content_hash(notes: np.ndarray) -> str:
 
 def together(pieces: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the notes of many pieces one after another, and where each begins."""
-    return np.concatenate([np.zeros(0, NOTE), *pieces]), np.cumsum([0, *map(len, pieces)])
+    return np.concatenate(pieces or [np.zeros(0, NOTE)]), np.cumsum([0, *map(len, pieces)])
 
 
 def families(pieces: list[np.ndarray], thin: int = 1) -> list[int]:

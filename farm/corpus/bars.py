@@ -108,7 +108,10 @@ def bars_by_signature(changes: Sequence[tuple[float, str]]) -> list[tuple[float,
 
 def predominant_signature(changes: Sequence[tuple[float, str]], end_beat: float) -> str:
     """Return the time signature that holds for most of the beats; the earlier one when two hold as long."""
-    kept = [*_signature_spans(changes), (end_beat, "")]
+    spans = _signature_spans(changes)
+    if len(spans) == 1:
+        return spans[0][1]
+    kept = [*spans, (end_beat, "")]
     lasting: dict[str, float] = {}
     for (beat, signature), (until, _) in pairwise(kept):
         lasting[signature] = lasting.get(signature, 0.0) + max(min(until, end_beat) - beat, 0.0)

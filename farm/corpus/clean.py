@@ -220,7 +220,7 @@ def _place(rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], he
 def _pieces_table(style: str, files: Sequence[InputFile], rows: pd.DataFrame, readings: pa.Table) -> pa.Table:
     """Return the pieces table: what the file lists say, what the readings say, and what was decided."""
     listed = [files[number] for number in rows["file"]]
-    tunes = rows["tune"].fillna("")
+    tunes = rows["tune"].fillna("").tolist()
     taken = readings.take(pa.array(rows["reading"], pa.int64(), mask=(rows["reading"] < 0).to_numpy()))
     columns = {
         "style": [style] * len(rows),

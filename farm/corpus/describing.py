@@ -27,6 +27,7 @@ _COLUMNS = (
     *("track", "program", "is_drum", "onset_beat", "duration_beat", "onset_second", "duration_second"),
     *("pitch", "velocity", "bar", "beat_in_bar"),
 )
+_TYPES = dict.fromkeys(("pitch", "velocity", "program"), np.int16)
 _TICKS_PER_BEAT = 1 << 20
 _LONGEST_SECONDS = float(1 << 24)  # half a year; keeps the ends of all tunes apart on one line
 
@@ -66,7 +67,7 @@ def describe(readings: Sequence[Reading], filters: Filters) -> Described:
     raw = [reading.notes.view(_RAW) for reading in readings]
     rows = np.concatenate([np.zeros(0, _RAW), *raw]).view(SOUND)
     owner = np.repeat(np.arange(len(readings)), [len(reading.notes) for reading in readings])
-    notes = {name: np.ascontiguousarray(rows[name]) for name in SOUND.names or ()}
+    notes = {name: rows[name].astype(_TYPES.get(name, rows[name].dtype)) for name in SOUND.names or ()}
     drops = [dict(reading.drops) for reading in readings]
     notes, owner = _without(impossible(notes), notes, owner, drops)
     notes, owner = _ordered(notes, owner)
@@ -103,13 +104,9 @@ def describe(readings: Sequence[Reading], filters: Filters) -> Described:
 def impossible(notes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return which notes no piece can have, by reason."""
     zero = ~(notes["duration_beat"] > 0)
-    outside = ~zero & ((notes["velocity"] <= 0) | (notes["onset_beat"] < 0) | ~_is_pitch(notes["pitch"]))
+    outside = ~zero & ((notes["velocity"] == 0) | (notes["onset_beat"] < 0) | (notes["pitch"] > 127))
     late = ~zero & ~outside & ~(notes["onset_beat"] + notes["duration_beat"] <= MAX_BEATS)
     return {"zero-length": zero, "out-of-range": outside, "beyond-limit": late}
-
-
-def _is_pitch(pitch: np.ndarray) -> np.ndarray:
-    return (pitch >= 0) & (pitch <= 127)
 
 
 def _without(

@@ -21,10 +21,10 @@ SOUND = np.dtype(
     [
         ("onset_beat", "f8"),
         ("duration_beat", "f8"),
-        ("pitch", "i2"),
-        ("velocity", "i2"),
         ("track", "i2"),
-        ("program", "i2"),
+        ("pitch", "u1"),
+        ("velocity", "u1"),
+        ("program", "u1"),
         ("is_drum", "?"),
     ],
     align=True,

@@ -14,11 +14,11 @@ file. The rows are written last: where they are, the notes are.
 import hashlib
 import io
 import json
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import PurePosixPath
+from itertools import accumulate, zip_longest
 
 import numpy as np
 import pyarrow as pa
@@ -45,13 +45,13 @@ BATCH_SECONDS = 1.0
 
 _SECONDS_PER_FILE = 0.001
 _SECONDS_PER_KIB = {
-    ".mxl": 6e-3,
-    ".krn": 17e-3,
-    ".kern": 17e-3,
-    ".abc": 6e-3,
-    ".musicxml": 4e-4,
-    ".xml": 4e-4,
-    ".mei": 5e-4,
+    "mxl": 6e-3,
+    "krn": 17e-3,
+    "kern": 17e-3,
+    "abc": 6e-3,
+    "musicxml": 4e-4,
+    "xml": 4e-4,
+    "mei": 5e-4,
 }
 _MIDI_SECONDS_PER_KIB = 2e-4
 _PASSING = ("changed", "unreadable", "timeout", "crash", "memory")
@@ -100,7 +100,7 @@ def make_batches(files: Iterable[InputFile], filters: Filters = NO_FILTERS) -> l
     members = sorted(
         (file for file in ordered if file.member is not None), key=lambda each: (each.location, each.position)
     )
-    groups = [*_cut([file for file in ordered if file.member is None], 0), *_cut_archives(members)]
+    groups = [*_cut([file for file in ordered if file.member is None]), *_cut_archives(members)]
     return [Batch(_key(group, filters), tuple(group), filters) for group in groups]
 
 
@@ -150,17 +150,22 @@ def piece_id(file_sha256: str, tune: str) -> str:
     return hashlib.sha256(f"{file_sha256}#{tune}".encode()).hexdigest()[:16]
 
 
-def _cut(files: Sequence[InputFile], bit: int) -> Iterator[Sequence[InputFile]]:
-    """Yield the files in groups that share the first bits of their hashes and are not too dear to read."""
-    if len(files) <= 1 or sum(map(_seconds, files)) <= BATCH_SECONDS or bit == 256:
-        if files:
-            yield files
-        return
-    sides: tuple[list[InputFile], list[InputFile]] = ([], [])
-    for file in files:
-        sides[int(file.sha256, 16) >> (255 - bit) & 1].append(file)
-    for side in sides:
-        yield from _cut(side, bit + 1)
+def _cut(files: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
+    """Yield files that ascend by hash in groups of the same first bits that are not too dear to read."""
+    seconds = [0.0, *accumulate(map(_seconds, files))]
+    hashes = [int(file.sha256[:16], 16) for file in files]
+
+    def halve(start: int, stop: int, low: int, width: int) -> Iterator[Sequence[InputFile]]:
+        if stop - start <= 1 or seconds[stop] - seconds[start] <= BATCH_SECONDS or width == 1:
+            if stop > start:
+                yield files[start:stop]
+            return
+        width //= 2
+        middle = bisect_left(hashes, low + width, start, stop)
+        yield from halve(start, middle, low, width)
+        yield from halve(middle, stop, low + width, width)
+
+    return halve(0, len(files), 0, 1 << 64)
 
 
 def _cut_archives(files: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
@@ -179,7 +184,7 @@ def _cut_archives(files: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
 
 def _seconds(file: InputFile) -> float:
     """Return about how long a file takes to read, by its ending; only the size of batches depends on it."""
-    rate = _SECONDS_PER_KIB.get(PurePosixPath(file.path).suffix.lower(), _MIDI_SECONDS_PER_KIB)
+    rate = _SECONDS_PER_KIB.get(file.path[-9:].lower().rpartition(".")[2], _MIDI_SECONDS_PER_KIB)
     return _SECONDS_PER_FILE + rate * file.bytes / 1024
 
 

@@ -12,6 +12,7 @@ The frames that parent and child exchange are described in `farm.corpus.sandbox_
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -24,7 +25,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import farm
 from farm.corpus.reading import Reading
@@ -35,6 +36,8 @@ GROWN_BYTES = 512 << 20
 """A child that holds so much between two requests is replaced: parsers of scores keep what they once read."""
 FILES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 1 << 20
+PIPE_BYTES = 1 << 20
+MOST_FRAME_BYTES = 256 << 20  # several times what the most notes of a file take
 START_SECONDS = 120.0
 PATIENCE = 4.0
 """A file may take this many times its limit by the clock on the wall, because other work shares the cores."""
@@ -61,6 +64,7 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._child: subprocess.Popen[bytes] | None = None
+        self._frames: _Frames | None = None
         self._is_answering = False
 
     def read(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Outcome]:
@@ -87,11 +91,11 @@ class Sandbox:
             start = len(outcomes)
             request = group[start : start + 1] if alone else group[start:]
             try:
-                child = self._start()
+                child, frames = self._start()
                 self._is_answering = True
                 _send(child, request)
                 for _ in request:
-                    outcomes.append(self._receive(child))
+                    outcomes.append(self._receive(frames))
                 self._is_answering = False
             except ReadError as error:
                 self.close()
@@ -100,8 +104,8 @@ class Sandbox:
                 alone = not alone
         return outcomes
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        """Return the running child, a new one where there is none or it has served its time."""
+    def _start(self) -> tuple[subprocess.Popen[bytes], "_Frames"]:
+        """Return the running child and what it sends, a new one where there is none or it has served its time."""
         if self._child is not None:
             is_spent = self._is_answering or _resident_bytes(self._child.pid) > GROWN_BYTES  # answering: interrupted
             if is_spent or self._child.poll() is not None:
@@ -118,16 +122,19 @@ class Sandbox:
             command = [sys.executable, *module, str(os.getpid()), str(self.limits.memory_bytes)]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
             self._is_answering = False
+            _widen(self._child.stdin)
+            _widen(self._child.stdout)
+            self._frames = _Frames(self._child)
             try:
-                _receive_frame(self._child, START_SECONDS, START_SECONDS)
+                self._frames.next(START_SECONDS, START_SECONDS)
             except ReadError as error:
                 self.close()
                 raise FarmError(f"the reader process does not start ({error}); run 'farm doctor'") from error
-        return self._child
+        assert self._frames is not None
+        return self._child, self._frames
 
-    def _receive(self, child: subprocess.Popen[bytes]) -> Outcome:
-        answer = _receive_frame(child, self.limits.seconds, PATIENCE * self.limits.seconds)
-        readings, error = unpack(answer)
+    def _receive(self, frames: "_Frames") -> Outcome:
+        readings, error = unpack(frames.next(self.limits.seconds, PATIENCE * self.limits.seconds))
         return Outcome(readings, ReadError(*error) if error else None)
 
 
@@ -165,35 +172,61 @@ def _send(child: subprocess.Popen[bytes], group: list[tuple[str, bytes]]) -> Non
         raise _death(child) from error
 
 
-def _receive_frame(child: subprocess.Popen[bytes], cpu_seconds: float, wall_seconds: float) -> bytearray:
-    """Return the child's next frame.
+class _Frames:
+    """The frames that a child sends; they are read in large pieces, because a switch to the child costs most."""
 
-    Raises
-    ------
-    ReadError
-        `timeout` when the child used up its time, `crash` or `memory` when it ended.
-    """
-    assert child.stdout is not None
-    handle, buffer, wanted = child.stdout.fileno(), bytearray(), LENGTH.size
-    started, cpu_started = time.monotonic(), None
-    is_head = True
-    while True:
-        ready, _, _ = select.select([handle], [], [], min(1.0, cpu_seconds / 4))
-        if ready:
-            piece = os.read(handle, min(wanted - len(buffer), 1 << 20))
-            if not piece:
-                raise _death(child)
-            buffer += piece
-            if len(buffer) == wanted and not is_head:
-                return buffer
-            if len(buffer) == wanted:
-                (wanted,), buffer, is_head = LENGTH.unpack(buffer), bytearray(), False
-            continue
-        waited, used = time.monotonic() - started, _cpu_seconds(child.pid)
-        cpu_started = used if cpu_started is None else cpu_started
-        busy = waited if used is None or cpu_started is None else used - cpu_started
-        if busy > cpu_seconds or waited > wall_seconds:
-            raise ReadError("timeout", f"not read after {cpu_seconds:g} seconds")
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._read = bytearray()
+        self._told = 0  # bytes of it that were returned
+
+    def next(self, cpu_seconds: float, wall_seconds: float) -> bytes:
+        """Return the child's next frame.
+
+        Raises
+        ------
+        ReadError
+            `timeout` when the child used up its time, `crash` or `memory` when it ended or sends what is no frame.
+        """
+        assert self._child.stdout is not None
+        handle = self._child.stdout.fileno()
+        started, cpu_started = time.monotonic(), None
+        while (answer := self._whole()) is None:
+            if select.select([handle], [], [], min(1.0, cpu_seconds / 4))[0]:
+                piece = os.read(handle, PIPE_BYTES)
+                if not piece:
+                    raise _death(self._child)
+                self._read += piece
+                continue
+            waited, used = time.monotonic() - started, _cpu_seconds(self._child.pid)
+            cpu_started = used if cpu_started is None else cpu_started
+            busy = waited if used is None or cpu_started is None else used - cpu_started
+            if busy > cpu_seconds or waited > wall_seconds:
+                raise ReadError("timeout", f"not read after {cpu_seconds:g} seconds")
+        return answer
+
+    def _whole(self) -> bytes | None:
+        """Return the next frame if all of it was read."""
+        start = self._told + LENGTH.size
+        if start > len(self._read):
+            return None
+        (length,) = LENGTH.unpack_from(self._read, self._told)
+        if length > MOST_FRAME_BYTES:
+            raise ReadError("crash", f"the reader process answers with {length} bytes")
+        if start + length > len(self._read):
+            return None
+        answer = bytes(memoryview(self._read)[start : start + length])
+        self._told = start + length
+        if self._told == len(self._read):
+            self._read, self._told = bytearray(), 0
+        return answer
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Let a pipe hold a whole request, so that neither side waits for the other in the middle of it."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # the system allows less: it only costs time
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _cpu_seconds(process: int) -> float | None:

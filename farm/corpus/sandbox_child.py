@@ -43,7 +43,7 @@ def pack(readings: list[Reading]) -> list[bytes]:
     return [json.dumps({"readings": facts}).encode(), *(reading.notes.tobytes() for reading in readings)]
 
 
-def unpack(body: bytearray) -> tuple[list[Reading], tuple[str, str] | None]:
+def unpack(body: bytes) -> tuple[list[Reading], tuple[str, str] | None]:
     """Return the readings in an answer, or the reason and detail of its error."""
     (size,) = LENGTH.unpack_from(body)
     answer = json.loads(body[LENGTH.size : LENGTH.size + size])

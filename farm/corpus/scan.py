@@ -14,8 +14,7 @@ cannot be right, the next track is looked for by its name.
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,8 +36,7 @@ FILE, TRACK = b"MThd", b"MTrk"
 _CHUNK_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9 ]{3}")
 
 
-@dataclass(frozen=True)
-class Scan:
+class Scan(NamedTuple):
     """What the bytes of one MIDI file say.
 
     Attributes
@@ -202,11 +200,12 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
     states, ends, unended, outside = found.T.tolist()
     if missing and states[-1] == INTACT:
         missing = 0  # the track is whole, only its length is wrong
-    unread = sum(end - whole for (_, end), whole, state in zip(spans, ends, states, strict=True) if state >= TRUNCATED)
-    broken = next((number for number, state in enumerate(states, 1) if state >= TRUNCATED), 0)
-    if broken and not wrong:
-        how = "an event is cut off" if states[broken - 1] == TRUNCATED else "an event without a status"
-        wrong = f"track {broken} breaks off: {how}"
+    lost = missing
+    for number, state in enumerate(states):
+        if state >= TRUNCATED:
+            lost += spans[number][1] - ends[number]
+            how = "an event is cut off" if state == TRUNCATED else "an event without a status"
+            wrong = wrong or f"track {number + 1} breaks off: {how}"
     return Scan(
         format=file_format,
         division=division,
@@ -215,7 +214,7 @@ def scan_midi(data: bytes, count: Counter = count_tracks) -> Scan:
         unended=sum(unended),
         outside=sum(outside),
         damage=wrong,
-        lost_share=(unread + missing) / max(sum(end - start for start, end in spans) + missing, 1),
+        lost_share=lost / (sum(end - start for start, end in spans) + missing) if lost else 0.0,
         is_truncated=missing > 0,
     )
 
