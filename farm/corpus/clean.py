@@ -30,6 +30,7 @@ from farm.music.split import split
 from farm.storage import Storage
 
 _SKIPPED = ("no-notes", "drums-only", "no-piano")
+_ROW = ("file", "reading", "state", "reason", "duplicate_of", "tune", "piece_id", "content", "notes")
 _DECIDED = ("state", "reason", "duplicate_of", "family", "split")
 
 
@@ -93,57 +94,51 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
     In the order of `files`: `file` and `reading` (row numbers of the two; -1 where there is no reading), `state`,
     `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `notes`; `family` and `split` are open.
     """
-    known = readings.select(["file_sha256", "tune", "piece_id", "content", "failure", "repaired", "notes"]).to_pandas()
-    measured = {name: readings[name].to_numpy() for name in ("pitched_notes", "duration_seconds", "silence_seconds")}
-    known["skip"] = reasons_to_skip(measured, filters)
-    known["reading"] = np.arange(len(known))
-    listed = pd.DataFrame(
-        {
-            "file": np.arange(len(files)),
-            "file_sha256": [file.sha256 if file.is_wanted else None for file in files],
-            "skipped": [file.skipped for file in files],
-            "rejected": [file.rejected for file in files],
-        }
-    )
-    rows = listed.merge(known.set_index("file_sha256"), how="left", left_on="file_sha256", right_index=True)
-    rows["reading"] = rows["reading"].fillna(-1).astype(np.int64)
-    rows["notes"] = rows["notes"].fillna(0).astype(np.int64)
-    rows = rows.reset_index(drop=True)
-    rows["state"], rows["reason"] = _states(rows)
-    _mark_duplicates(rows)
-    return rows
-
-
-def _states(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return the state of every row before duplicates are known, and its reason; the first case that holds decides."""
-    failure = rows["failure"].fillna("").astype(str)
-    is_empty = failure.str.partition(":")[0].isin(_SKIPPED)
-    skip, repaired = rows["skip"].fillna("").astype(str), rows["repaired"].fillna("").astype(str)
-    cases = [
-        (rows["skipped"] != "", "skipped", rows["skipped"]),
-        (rows["rejected"] != "", "rejected", rows["rejected"]),
-        (is_empty, "skipped", failure),
-        (failure != "", "rejected", failure),
-        (rows["reading"] < 0, "lost", failure),
-        (skip != "", "skipped", skip),
-        (repaired != "", "read", "repaired: " + repaired),
+    tunes: dict[str, list[int]] = {}
+    for number, sha256 in enumerate(readings["file_sha256"].to_pylist()):
+        tunes.setdefault(sha256, []).append(number)
+    places = [
+        (place, number)
+        for place, file in enumerate(files)
+        for number in (tunes.get(file.sha256, [-1]) if file.is_wanted else [-1])
     ]
-    state, reason = pd.Series("read", rows.index, dtype=object), pd.Series(None, rows.index, dtype=object)
-    for condition, name, why in reversed(cases):
-        state[condition], reason[condition] = name, why[condition]
-    return state, reason
+    told = {
+        name: readings[name].to_pylist() for name in ("tune", "piece_id", "content", "failure", "repaired", "notes")
+    }
+    measured = {name: readings[name].to_numpy() for name in ("pitched_notes", "duration_seconds", "silence_seconds")}
+    skips = reasons_to_skip(measured, filters)
+    rows: list[tuple[Any, ...]] = []
+    standing: dict[str, str] = {}
+    seen: set[int] = set()
+    for place, number in places:
+        if number < 0:
+            state, reason = _unread(files[place])
+            rows.append((place, number, state, reason, None, "", None, None, 0))
+            continue
+        piece, content = told["piece_id"][number], told["content"][number]
+        state, reason = _state(told["failure"][number], skips[number], told["repaired"][number])
+        first = standing.setdefault(content, piece) if state == "read" else piece
+        again = None
+        if state == "read" and (first != piece or number in seen):
+            state, reason, again = "duplicate", "same-bytes" if first == piece else "same-notes", first
+        seen.add(number)
+        rows.append((place, number, state, reason, again, told["tune"][number], piece, content, told["notes"][number]))
+    return pd.DataFrame(rows, columns=list(_ROW), dtype=object).astype({"file": int, "reading": int, "notes": int})
 
 
-def _mark_duplicates(rows: pd.DataFrame) -> None:
-    """Turn every piece read but the first of its content into a duplicate of that."""
-    reading = rows[rows["state"] == "read"]
-    first = reading.drop_duplicates("content").set_index("content")["piece_id"]
-    again = reading[reading.duplicated("content")]
-    standing = again["content"].map(first)
-    rows["duplicate_of"] = None
-    rows.loc[again.index, "state"] = "duplicate"
-    rows.loc[again.index, "duplicate_of"] = standing
-    rows.loc[again.index, "reason"] = np.where(standing == again["piece_id"], "same-bytes", "same-notes")
+def _unread(file: InputFile) -> tuple[str, str | None]:
+    if file.is_wanted:
+        return "lost", None  # `check_states` will say so
+    return ("skipped", file.skipped) if file.skipped else ("rejected", file.rejected)
+
+
+def _state(failure: str | None, skip: str, repaired: str | None) -> tuple[str, str | None]:
+    """Return the state of a tune by itself, and its reason."""
+    if failure is not None:
+        return "skipped" if failure.partition(":")[0] in _SKIPPED else "rejected", failure
+    if skip:
+        return "skipped", skip
+    return "read", f"repaired: {repaired}" if repaired else None
 
 
 def check_states(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> None:
@@ -210,7 +205,8 @@ def _place(rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], he
     for piece, number in zip(pieces, numbers, strict=True):
         names[number] = min(names.get(number, piece), piece)
     family = {piece: names[number] for piece, number in zip(pieces, numbers, strict=True)}
-    rows["family"] = rows["duplicate_of"].fillna(rows["piece_id"]).map(family)
+    stands = zip(rows["duplicate_of"], rows["piece_id"], strict=True)
+    rows["family"] = pd.Series([family.get(first or piece) for first, piece in stands], rows.index, dtype=object)
     reading = rows.index[rows["state"] == "read"]
     families, sizes, contents = (rows.loc[reading, name].tolist() for name in ("family", "notes", "content"))
     sides = split(families, sizes, contents, heldout_share, seed)
@@ -220,7 +216,7 @@ def _place(rows: pd.DataFrame, pieces: Sequence[str], numbers: Sequence[int], he
 def _pieces_table(style: str, files: Sequence[InputFile], rows: pd.DataFrame, readings: pa.Table) -> pa.Table:
     """Return the pieces table: what the file lists say, what the readings say, and what was decided."""
     listed = [files[number] for number in rows["file"]]
-    tunes = rows["tune"].fillna("").tolist()
+    tunes = rows["tune"]
     taken = readings.take(pa.array(rows["reading"], pa.int64(), mask=(rows["reading"] < 0).to_numpy()))
     columns = {
         "style": [style] * len(rows),
@@ -236,7 +232,8 @@ def _pieces_table(style: str, files: Sequence[InputFile], rows: pd.DataFrame, re
 
 def _facts(files: Sequence[InputFile], rows: pd.DataFrame) -> dict[str, Any]:
     reading = rows[rows["state"] == "read"]
-    lines = sorted(f"{row.piece_id} {row.content} {row.split}" for row in reading.itertuples())
+    told = zip(reading["piece_id"], reading["content"], reading["split"], strict=True)
+    lines = sorted(" ".join(row) for row in told)
     states = Counter(rows["state"])
     return {
         "files": len(files),

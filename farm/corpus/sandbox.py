@@ -14,7 +14,6 @@ The frames that parent and child exchange are described in `farm.corpus.sandbox_
 import contextlib
 import fcntl
 import functools
-import json
 import os
 import select
 import signal
@@ -29,7 +28,7 @@ from typing import IO, NamedTuple
 
 import farm
 from farm.corpus.reading import Reading
-from farm.corpus.sandbox_child import LENGTH, MEMORY_EXIT, frame, unpack
+from farm.corpus.sandbox_child import LENGTH, MEMORY_EXIT, unpack, write_frame
 from farm.errors import FarmError, ReadError
 
 GROWN_BYTES = 512 << 20
@@ -163,10 +162,9 @@ def _grouped(files: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, byt
 
 
 def _send(child: subprocess.Popen[bytes], group: list[tuple[str, bytes]]) -> None:
-    head = json.dumps([(path, len(data)) for path, data in group]).encode()
     try:
         assert child.stdin is not None
-        child.stdin.write(frame([head, *(data for _, data in group)]))
+        write_frame(child.stdin, [(path, len(data)) for path, data in group], [data for _, data in group])
         child.stdin.flush()
     except OSError as error:
         raise _death(child) from error

@@ -15,8 +15,10 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -31,16 +33,18 @@ _BUFFER_BYTES = 1 << 20
 _FACTS = tuple(field.name for field in fields(Reading) if field.name != "notes")
 
 
-def frame(parts: list[bytes]) -> bytes:
-    """Return the frame of a head and what follows it."""
-    body = [LENGTH.pack(len(parts[0])), *parts]
-    return b"".join([LENGTH.pack(sum(map(len, body))), *body])
+def write_frame(stream: IO[bytes], head: Any, parts: Sequence[Any] = ()) -> None:
+    """Write the frame of a head, which becomes JSON, and of the bytes that follow it."""
+    text = json.dumps(head).encode()
+    stream.write(LENGTH.pack(LENGTH.size + len(text) + sum(map(len, parts))) + LENGTH.pack(len(text)) + text)
+    for part in parts:
+        stream.write(part)
 
 
-def pack(readings: list[Reading]) -> list[bytes]:
-    """Return readings as the parts of a frame."""
+def write_readings(stream: IO[bytes], readings: list[Reading]) -> None:
+    """Write the frame that `unpack` takes apart."""
     facts = [([getattr(reading, name) for name in _FACTS], len(reading.notes)) for reading in readings]
-    return [json.dumps({"readings": facts}).encode(), *(reading.notes.tobytes() for reading in readings)]
+    write_frame(stream, {"readings": facts}, [reading.notes.view(np.uint8) for reading in readings])
 
 
 def unpack(body: bytes) -> tuple[list[Reading], tuple[str, str] | None]:
@@ -70,7 +74,7 @@ def serve(parent: int, memory_bytes: int) -> None:
     for stream in (0, 1, 2):
         os.dup2(silence, stream)  # what a parser prints must not fall between the frames
     _limit_memory(memory_bytes)
-    answers.write(frame([b"ready"]))
+    write_frame(answers, "ready")
     answers.flush()
     while select.select([requests], [], [], IDLE_SECONDS)[0]:
         head = requests.read(LENGTH.size)
@@ -83,14 +87,16 @@ def serve(parent: int, memory_bytes: int) -> None:
             data = bytes(body[at : at + length])
             at += length
             try:
-                answers.write(frame(pack(read_file(data, path, count))))
+                readings = read_file(data, path, count)
             except ReadError as error:
-                answers.write(frame([json.dumps({"error": [error.reason, error.detail]}).encode()]))
+                write_frame(answers, {"error": [error.reason, error.detail]})
             except MemoryError:
                 os._exit(MEMORY_EXIT)  # memory that is gone does not come back to this process
             except Exception as error:  # the boundary of the process: a fault of ours on one file costs that file
                 detail = f"{type(error).__name__}: {error}"
-                answers.write(frame([json.dumps({"error": ["crash", detail]}).encode()]))
+                write_frame(answers, {"error": ["crash", detail]})
+            else:
+                write_readings(answers, readings)
             if time.monotonic() - flushed > FLUSH_SECONDS:
                 answers.flush()
                 flushed = time.monotonic()
