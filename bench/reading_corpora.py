@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from farm import layout
-from farm.config import Source
+from farm.config import Filters, Source
 from farm.corpus.clean import clean_style
 from farm.corpus.reading_batches import make_batches, read_batch
 from farm.corpus.sandbox import Sandbox
@@ -60,7 +60,7 @@ def _read_style(folder: Path, storage: Storage, sandbox: Sandbox) -> dict[str, A
     files = list_files(Source(folder=str(folder.absolute())), folder)
     for batch in make_batches(files):
         read_batch(batch, storage, sandbox)
-    clean_style(folder.name, files, storage, heldout_share=0.1, seed=1)
+    clean_style(folder.name, files, storage, filters=Filters(), heldout_share=0.1, seed=1)
     seconds = time.perf_counter() - began
     pieces = read_pieces(storage, folder.name)
     states = Counter(pieces["state"])

@@ -24,16 +24,17 @@ import numpy as np
 from reading_peers import Peers
 from stopwatch import Stopwatch, check, timing
 
-from farm.config import Source
+from farm.config import Filters, Source
 from farm.corpus import readers
 from farm.corpus.clean import clean_style
+from farm.corpus.compiled import compiled_counter
 from farm.corpus.reading_batches import make_batches, read_batch
 from farm.corpus.sandbox import Outcome, Sandbox
 from farm.corpus.sources import list_files
 from farm.errors import ReadError
 from farm.storage import Storage
 
-SETTINGS = {"heldout_share": 0.1, "seed": 1}
+SETTINGS: dict[str, Any] = {"filters": Filters(), "heldout_share": 0.1, "seed": 1}
 MUSIC21_FILES = 40
 SEED = 1
 _STYLE = "folk"
@@ -44,17 +45,18 @@ STAGES: dict[str, list[str]] = {
     "batches": [],
     "bytes again": ["farm.corpus.reading_batches.read_files"],
     "scan": ["farm.corpus.readers.scan_midi"],
-    "parse (symusic)": ["farm.corpus.readers._parse_midi"],
+    "parse (symusic)": ["farm.corpus.readers._midi_tune"],
     "notes": ["farm.corpus.midi.read_score"],
-    "describe": ["farm.corpus.midi.describe"],
-    "rows": ["farm.corpus.reading_batches._row", "farm.corpus.reading_batches._notes_table"],
-    "cache to Parquet": ["farm.corpus.reading_batches.to_bytes"],
+    "describe": ["farm.corpus.reading_batches.describe"],
+    "hash contents": ["farm.corpus.reading_batches.content_hashes"],
+    "rows": ["farm.corpus.reading_batches._pieces_table", "farm.corpus.reading_batches._notes_table"],
+    "cache to Arrow": ["farm.corpus.reading_batches._to_arrow"],
     "cache write": [],
     "cache read": ["farm.corpus.clean.read_rows", "farm.corpus.clean.read_notes"],
     "duplicates": ["farm.corpus.clean.judge", "farm.corpus.clean.check_states"],
-    "families": ["farm.corpus.clean.fingerprint", "farm.corpus.clean.families_of"],
+    "families": ["farm.corpus.clean.fingerprints", "farm.corpus.clean.join", "farm.corpus.clean.families_of"],
     "split": ["farm.corpus.clean.split"],
-    "tables": ["farm.corpus.clean._write_parts", "farm.corpus.clean._write_pieces"],
+    "tables": ["farm.corpus.clean._write_parts", "farm.corpus.clean._pieces_table"],
     "tables to Parquet": ["farm.corpus.clean.to_bytes"],
     "tables write": [],
 }
@@ -66,7 +68,7 @@ class _InProcess:
     def read(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Outcome]:
         for path, data in files:
             try:
-                yield Outcome(readers.read_file(data, path), None)
+                yield Outcome(readers.read_file(data, path, compiled_counter()), None)
             except ReadError as error:
                 yield Outcome([], error)
 
