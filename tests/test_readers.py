@@ -286,7 +286,7 @@ def test_more_than_half_a_file_lost_is_refused():
 
 def test_sequences_of_a_format_2_file_are_tunes():
     found = readers.read_file(midi(melody(), melody(TUNE[:5]), kind=2), "songs.mid")
-    assert [(reading.tune, len(reading.notes)) for reading in found] == [("1", len(TUNE)), ("2", 5)]
+    assert [(reading.tune, len(reading.sounds.pitch)) for reading in found] == [("1", len(TUNE)), ("2", 5)]
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,9 @@ def test_kern_ties_chords_and_tempo():
     reading = one(KERN.encode())
     assert (reading.format, reading.tracks, reading.tempo_bpm) == ("kern", 2, 90.0)
     assert reading.notes_dropped == {"grace": 1, "tied": 1}
-    notes = sorted(reading.reading.notes[["onset_beat", "pitch", "duration_beat"]].tolist())
+    notes = sorted(
+        zip(*(reading.rows[name].tolist() for name in ("onset_beat", "pitch", "duration_beat")), strict=True)
+    )
     assert notes == [(0.0, 48, 4.0), (0.0, 60, 2.0), (2.0, 64, 3.0), (4.0, 55, 4.0), (4.0, 59, 4.0), (6.0, 67, 2.0)]
 
 
@@ -411,11 +413,12 @@ def test_one_broken_tune_of_an_abc_file_costs_itself_only():
     first, broken, second = readers.read_file(text.encode(), "tunes.abc")
     assert [each.tune for each in (first, broken, second)] == ["1", "2", "2.2"]
     assert first.failure is None
-    assert (first.time_signature, first.notes["pitch"].tolist()) == ("6/8", [67, 69, 71, 72, 74])
+    first, second = Told(first), Told(second)
+    assert (first.time_signature, first.rows["pitch"].tolist()) == ("6/8", [67, 69, 71, 72, 74])
     assert broken.failure.startswith("damaged: abc")
-    assert second.drops == {"grace": 1, "tied": 1}
-    assert second.notes["pitch"].tolist() == [62, 64, 66, 67, 69, 71, 73, 74]
-    assert second.notes["duration_beat"][4:].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 3.5])
+    assert second.notes_dropped == {"grace": 1, "tied": 1}
+    assert second.rows["pitch"].tolist() == [62, 64, 66, 67, 69, 71, 73, 74]
+    assert second.rows["duration_beat"][4:].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 3.5])
 
 
 def test_abc_voices_that_take_turns_and_texts_over_notes():

@@ -18,17 +18,16 @@ import numpy as np
 from farm.config import Filters
 from farm.corpus import clock
 from farm.corpus.filters import unwanted
-from farm.corpus.reading import MAX_BEATS, SOUND, Reading, counted
+from farm.corpus.reading import MAX_BEATS, Reading, Sounds, counted
 from farm.corpus.timebase import time_bases
 from farm.corpus.tonality import keys
 
-_RAW = np.dtype((np.void, SOUND.itemsize))
 _COLUMNS = (
     *("track", "program", "is_drum", "onset_beat", "duration_beat", "onset_second", "duration_second"),
     *("pitch", "velocity", "bar", "beat_in_bar"),
 )
-_TYPES = dict.fromkeys(("pitch", "velocity", "program"), np.int16)
-_TICKS_PER_BEAT = 1 << 20
+_PITCH_BITS = 7
+_OWNER_BITS = _PITCH_BITS + 31  # onsets are below 2**31 ticks
 _LONGEST_SECONDS = float(1 << 24)  # half a year; keeps the ends of all tunes apart on one line
 
 
@@ -63,49 +62,60 @@ class Described:
 
 def describe(readings: Sequence[Reading], filters: Filters) -> Described:
     """Return the notes and facts of readings; a reading without notes has a length of 0 and no key."""
-    # As plain bytes: numpy compares the fields of two structured arrays each time it joins them.
-    raw = [reading.notes.view(_RAW) for reading in readings]
-    rows = np.concatenate([np.zeros(0, _RAW), *raw]).view(SOUND)
-    owner = np.repeat(np.arange(len(readings)), [len(reading.notes) for reading in readings])
-    notes = {name: rows[name].astype(_TYPES.get(name, rows[name].dtype)) for name in SOUND.names or ()}
+    if not readings:
+        return Described({name: np.zeros(0) for name in _COLUMNS}, np.zeros(1, np.int64), {})
     drops = [dict(reading.drops) for reading in readings]
-    notes, owner = _without(impossible(notes), notes, owner, drops)
-    notes, owner = _ordered(notes, owner)
+    notes, owner = _in_beats(readings, drops)
     notes, owner = _without(unwanted(notes, owner, filters), notes, owner, drops)
     bounds = np.searchsorted(owner, np.arange(len(readings) + 1))
-    if readings:
-        tempos = [reading.tempos for reading in readings]
-        ends = notes["onset_beat"] + notes["duration_beat"]
-        notes["onset_second"] = clock.seconds(notes["onset_beat"], owner, tempos)
-        notes["duration_second"] = clock.seconds(ends, owner, tempos) - notes["onset_second"]
-        notes["bar"], notes["beat_in_bar"] = clock.bars(
-            notes["onset_beat"], owner, [reading.bars for reading in readings]
-        )
-        lasting = _largest(ends, bounds, 0.0)
-        lasting_seconds = clock.seconds(lasting, np.arange(len(readings)), tempos)
-        notes = {name: notes[name] for name in _COLUMNS}
-        described = Described(notes, bounds, {})
-        described.facts.update(_facts(described, owner, lasting, lasting_seconds))
-        described.facts["notes_dropped"] = [counted(dropped) for dropped in drops]
-        described.facts["failure"] = [
-            reading.failure or _failure(reading, len_notes, n_pitched, dropped)
-            for reading, len_notes, n_pitched, dropped in zip(
-                readings,
-                described.facts["notes"],
-                described.facts["pitched_notes"],
-                described.facts["notes_dropped"],
-                strict=True,
-            )
-        ]
-        return described
-    return Described({name: np.zeros(0) for name in _COLUMNS}, bounds, {})
+    tempos = [reading.tempos for reading in readings]
+    ends = notes["onset_beat"] + notes["duration_beat"]
+    notes["onset_second"] = clock.seconds(notes["onset_beat"], owner, tempos)
+    notes["duration_second"] = clock.seconds(ends, owner, tempos) - notes["onset_second"]
+    notes["bar"], notes["beat_in_bar"] = clock.bars(notes["onset_beat"], owner, [reading.bars for reading in readings])
+    lasting = _largest(ends, bounds, 0.0)
+    lasting_seconds = clock.seconds(lasting, np.arange(len(readings)), tempos)
+    described = Described({name: notes[name] for name in _COLUMNS}, bounds, {})
+    facts = described.facts
+    facts |= _facts(described, owner, lasting, lasting_seconds)
+    facts["notes_dropped"] = [counted(dropped) for dropped in drops]
+    told = zip(readings, facts["notes"], facts["pitched_notes"], facts["notes_dropped"], strict=True)
+    facts["failure"] = [reading.failure or _failure(reading, *counts) for reading, *counts in told]
+    return described
 
 
-def impossible(notes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _in_beats(readings: Sequence[Reading], drops: list[dict[str, int]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the notes that a piece can have, by tune, onset and pitch, and their owners; the others are dropped."""
+    sounds = {name: np.concatenate([getattr(reading.sounds, name) for reading in readings]) for name in Sounds._fields}
+    tracks = [track for reading in readings for track in reading.tracks]
+    program, is_drum, counts = np.array(tracks, np.int64).reshape(-1, 3).T
+    number = np.array([place for reading in readings for place in range(len(reading.tracks))], np.int16)
+    sounds["track"] = np.repeat(np.arange(len(tracks), dtype=np.int32), counts)
+    owner = np.repeat(np.arange(len(readings)), [len(reading.sounds.pitch) for reading in readings])
+    per_beat = np.array([reading.ticks_per_beat for reading in readings], np.int64)
+    sounds, owner = _without(impossible(sounds, MAX_BEATS * per_beat[owner]), sounds, owner, drops)
+    # One number that sorts by tune, onset and pitch; notes that agree in all three stay as their reader had them.
+    place = owner << _OWNER_BITS | sounds["onset"].astype(np.int64) << _PITCH_BITS | sounds["pitch"]
+    order = np.argsort(place, kind="stable")
+    sounds = {name: column[order] for name, column in sounds.items()}
+    ticks = per_beat[owner]
+    notes = {
+        "onset_beat": sounds["onset"] / ticks,
+        "duration_beat": sounds["duration"] / ticks,
+        "pitch": sounds["pitch"].astype(np.int16),
+        "velocity": sounds["velocity"].astype(np.int16),
+        "track": number[sounds["track"]],
+        "program": program.astype(np.int16)[sounds["track"]],
+        "is_drum": is_drum.astype(bool)[sounds["track"]],
+    }
+    return notes, owner
+
+
+def impossible(sounds: Mapping[str, np.ndarray], latest_ticks: np.ndarray | int) -> dict[str, np.ndarray]:
     """Return which notes no piece can have, by reason."""
-    zero = ~(notes["duration_beat"] > 0)
-    outside = ~zero & ((notes["velocity"] == 0) | (notes["onset_beat"] < 0) | (notes["pitch"] > 127))
-    late = ~zero & ~outside & ~(notes["onset_beat"] + notes["duration_beat"] <= MAX_BEATS)
+    zero = sounds["duration"] <= 0
+    outside = ~zero & ((sounds["velocity"] == 0) | (sounds["onset"] < 0) | (sounds["pitch"] > 127))
+    late = ~(zero | outside) & (sounds["onset"].astype(np.int64) + sounds["duration"] > latest_ticks)
     return {"zero-length": zero, "out-of-range": outside, "beyond-limit": late}
 
 
@@ -123,16 +133,6 @@ def _without(
     if not gone.any():
         return notes, owner
     return {name: column[~gone] for name, column in notes.items()}, owner[~gone]
-
-
-def _ordered(notes: dict[str, np.ndarray], owner: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return the notes by tune, onset and pitch; those that agree in all three as their reader had them."""
-    onset = notes["onset_beat"]
-    line = ((owner * clock.REACH_BEATS + onset) * _TICKS_PER_BEAT).astype(np.int64)
-    order = np.argsort(line * 128 + notes["pitch"], kind="stable")
-    if ((np.diff(onset[order]) < 0) & (np.diff(owner[order]) == 0)).any():  # closer together than a tick
-        order = np.lexsort((notes["pitch"], onset, owner))
-    return {name: column[order] for name, column in notes.items()}, owner[order]
 
 
 def _facts(

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from farm.corpus.bars import bars_by_signature, is_signature, predominant_signature
-from farm.corpus.reading import MAX_BEATS, SOUND, Reading, counted
+from farm.corpus.reading import MAX_BEATS, SILENCE, SOUND_TYPES, Reading, Sounds, counted
 from farm.corpus.scan import Scan
 from farm.errors import ReadError
+
+_COLUMNS = ("time", "duration", "pitch", "velocity")
 
 
 def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
@@ -36,20 +38,16 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
     per_beat = score.ticks_per_quarter
     if per_beat <= 0:
         raise ReadError("damaged", "0 ticks per beat")
-    notes = np.zeros(sum(len(track.notes) for track in score.tracks), SOUND)
-    if len(notes) + scan.unended + scan.outside != scan.notes:
+    tracks = [track.notes.numpy() for track in score.tracks]
+    counts = [len(notes["time"]) for notes in tracks]
+    if sum(counts) + scan.unended + scan.outside != scan.notes:
         absent = f"{scan.unended} have no end, {scan.outside} no pitch"
-        detail = f"the file holds {scan.notes} notes, the reader returned {len(notes)}, {absent}"
+        detail = f"the file holds {scan.notes} notes, the reader returned {sum(counts)}, {absent}"
         raise ReadError("note-loss", detail)
-    start = 0
-    for number, track in enumerate(score.tracks):
-        found = track.notes.numpy()
-        end = start + len(found["time"])
-        rows = notes[start:end]
-        rows["onset_beat"], rows["duration_beat"] = found["time"] / per_beat, found["duration"] / per_beat
-        rows["pitch"], rows["velocity"] = found["pitch"], found["velocity"]
-        rows["track"], rows["program"], rows["is_drum"] = number, track.program, track.is_drum
-        start = end
+    sounds = SILENCE
+    if tracks:
+        columns = (np.concatenate([notes[name] for notes in tracks]) for name in _COLUMNS)
+        sounds = Sounds(*(column.astype(dtype, copy=False) for column, dtype in zip(columns, SOUND_TYPES, strict=True)))
     changes = [
         (mark.time / per_beat, f"{mark.numerator}/{mark.denominator}")
         for mark in score.time_signatures
@@ -58,7 +56,9 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
     return Reading(
         label,
         file_format,
-        notes,
+        sounds,
+        [(track.program, track.is_drum, count) for track, count in zip(score.tracks, counts, strict=True)],
+        per_beat,
         notes_in_file=scan.notes,
         drops=counted({"no-note-off": scan.unended, "out-of-range": scan.outside}),
         tempos=[] if scan.is_smpte else [(mark.time / per_beat, mark.qpm) for mark in score.tempos],

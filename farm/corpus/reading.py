@@ -1,4 +1,4 @@
-"""What a reader returns: the notes of one tune in beats, where its bars and tempos lie, and what was left out.
+"""What a reader returns: the notes of one tune in ticks, where its bars and tempos lie, and what was left out.
 
 A reader says no more than what stands in the file; `farm.corpus.describing` works out all the rest, for many tunes
 at once.
@@ -11,25 +11,28 @@ from 0. Everything here is plain data; no reader's library is known.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 DEFAULT_BPM = 120.0
 MAX_BEATS = 200_000  # more than a day of music; later is a damaged clock
+SCORE_TICKS_PER_BEAT = 10_080  # 2**5 * 3**2 * 5 * 7: the tuplets that are written, down to a 128th, end on a tick
 
-SOUND = np.dtype(
-    [
-        ("onset_beat", "f8"),
-        ("duration_beat", "f8"),
-        ("track", "i2"),
-        ("pitch", "u1"),
-        ("velocity", "u1"),
-        ("program", "u1"),
-        ("is_drum", "?"),
-    ],
-    align=True,
-)
-"""One note as a reader finds it."""
+
+class Sounds(NamedTuple):
+    """The notes of one tune, track after track, in ticks: int32 onsets and durations, uint8 pitches and velocities."""
+
+    onset: np.ndarray
+    duration: np.ndarray
+    pitch: np.ndarray
+    velocity: np.ndarray
+
+
+SOUND_TYPES: tuple[np.dtype[Any], ...] = (np.dtype("<i4"), np.dtype("<i4"), np.dtype("u1"), np.dtype("u1"))
+"""Of the columns of `Sounds`, in their order."""
+
+SILENCE = Sounds(*(np.zeros(0, dtype) for dtype in SOUND_TYPES))
 
 
 @dataclass
@@ -40,10 +43,12 @@ class Reading:
     ----------
     tune
         Empty, or the tune's label in a file that holds several.
-    notes
-        Dtype SOUND, any order.
+    sounds
+        In any order within a track.
+    tracks
+        Program, whether it is drums, and number of notes of every track, in the order of `sounds`.
     notes_in_file
-        Notes as written; equals `len(notes)` plus all `drops`.
+        Notes as written; equals those in `sounds` plus all `drops`.
     drops
         Notes that the reader left out, by reason.
     tempos
@@ -59,7 +64,9 @@ class Reading:
 
     tune: str
     format: str
-    notes: np.ndarray = field(default_factory=lambda: np.zeros(0, SOUND))
+    sounds: Sounds = SILENCE
+    tracks: list[tuple[int, bool, int]] = field(default_factory=list)
+    ticks_per_beat: int = 1
     notes_in_file: int | None = None
     drops: dict[str, int] = field(default_factory=dict)
     tempos: list[tuple[float, float]] = field(default_factory=list)

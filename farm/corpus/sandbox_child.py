@@ -4,7 +4,7 @@ Conventions
 -----------
 A *frame* is a 4-byte length and that many bytes; these start with the 4-byte length of their head. The head of a
 request is JSON with path and size of some files, their bytes follow. The head of an answer, one per file and in
-order, is JSON with the facts of its readings, the rows of all notes follow. Nothing that is said is ever executed
+order, is JSON with the facts of its readings, the columns of their notes follow. Nothing that is said is ever executed
 or unpickled.
 """
 
@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from farm.corpus.reading import SOUND, Reading
+from farm.corpus.reading import SOUND_TYPES, Reading, Sounds
 from farm.errors import ReadError
 
 LENGTH = struct.Struct(">I")
@@ -30,7 +30,7 @@ MEMORY_EXIT = 77
 FLUSH_SECONDS = 0.02
 IDLE_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
-_FACTS = tuple(field.name for field in fields(Reading) if field.name != "notes")
+_FACTS = tuple(field.name for field in fields(Reading) if field.name != "sounds")
 
 
 def write_frame(stream: IO[bytes], head: Any, parts: Sequence[Any] = ()) -> None:
@@ -43,8 +43,12 @@ def write_frame(stream: IO[bytes], head: Any, parts: Sequence[Any] = ()) -> None
 
 def write_readings(stream: IO[bytes], readings: list[Reading]) -> None:
     """Write the frame that `unpack` takes apart."""
-    facts = [([getattr(reading, name) for name in _FACTS], len(reading.notes)) for reading in readings]
-    write_frame(stream, {"readings": facts}, [reading.notes.view(np.uint8) for reading in readings])
+    facts = [([getattr(reading, name) for name in _FACTS], len(reading.sounds.pitch)) for reading in readings]
+    write_frame(
+        stream,
+        {"readings": facts},
+        [np.ascontiguousarray(column).view(np.uint8) for reading in readings for column in reading.sounds],
+    )
 
 
 def unpack(body: bytes) -> tuple[list[Reading], tuple[str, str] | None]:
@@ -54,11 +58,13 @@ def unpack(body: bytes) -> tuple[list[Reading], tuple[str, str] | None]:
     if "error" in answer:
         reason, detail = answer["error"]
         return [], (reason, detail)
-    rows = np.frombuffer(body, SOUND, offset=LENGTH.size + size)
-    readings, start = [], 0
+    readings, at = [], LENGTH.size + size
     for facts, count in answer["readings"]:
-        readings.append(Reading(notes=rows[start : start + count], **dict(zip(_FACTS, facts, strict=True))))
-        start += count
+        columns = []
+        for dtype in SOUND_TYPES:
+            columns.append(np.frombuffer(body, dtype, count, at))
+            at += count * dtype.itemsize
+        readings.append(Reading(sounds=Sounds(*columns), **dict(zip(_FACTS, facts, strict=True))))
     return readings, None
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from farm.corpus.bars import TOLERANCE_BEATS, Bars, is_signature, lay_bars, predominant_signature
-from farm.corpus.reading import DEFAULT_BPM, SOUND, Reading, counted
+from farm.corpus.reading import DEFAULT_BPM, MAX_BEATS, SCORE_TICKS_PER_BEAT, SOUND_TYPES, Reading, Sounds, counted
 from farm.errors import ReadError
 
 SCORE_VELOCITY = 64
@@ -72,24 +72,28 @@ def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
     Raises
     ------
     ReadError
-        `no-notes` when there is nothing to sound.
+        `no-notes` when there is nothing to sound, `too-long`.
     """
     if not any(part.onsets for part in parts):
         raise ReadError("no-notes", "the score holds no pitched notes")
     end = max(part.end for part in parts)
+    if end > MAX_BEATS:
+        raise ReadError("too-long", f"{end:.0f} beats, at most {MAX_BEATS} are read")
     leading = next((part for part in parts if part.measures), parts[0])
     signatures = next((part.signatures for part in (leading, *parts) if part.signatures), [])
     bars = lay_bars(leading.measures, end, signatures)
-    notes = np.concatenate([_sounds(part, track, bars.upbeat_beats) for track, part in enumerate(parts)])
     drops: Counter[str] = Counter()
     for part in parts:
         drops += part.drops
     tempos = sorted({change for part in parts for change in part.tempos}) or [(0.0, DEFAULT_BPM)]
+    counts = [len(part.onsets) for part in parts]
     return Reading(
         tune,
         file_format,
-        notes,
-        notes_in_file=len(notes) + drops.total(),
+        _sounds(parts, bars.upbeat_beats),
+        [(0, False, count) for count in counts],
+        SCORE_TICKS_PER_BEAT,
+        notes_in_file=sum(counts) + drops.total(),
         drops=counted(drops),
         tempos=[(beat + bars.upbeat_beats if beat > 0 else 0.0, bpm) for beat, bpm in tempos],
         bars=bars.stretches(),
@@ -97,13 +101,14 @@ def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
     )
 
 
-def _sounds(part: Part, track: int, upbeat_beats: float) -> np.ndarray:
-    sounds = np.zeros(len(part.onsets), SOUND)
-    sounds["track"], sounds["velocity"] = track, SCORE_VELOCITY
-    sounds["onset_beat"] = np.array(part.onsets, float) + upbeat_beats
-    sounds["duration_beat"] = part.durations
-    sounds["pitch"] = part.pitches
-    return sounds
+def _sounds(parts: Sequence[Part], upbeat_beats: float) -> Sounds:
+    """Return the notes of all parts in ticks; a note shorter than half a tick has one."""
+    onsets = np.array([onset for part in parts for onset in part.onsets], float) + upbeat_beats
+    durations = np.array([duration for part in parts for duration in part.durations], float)
+    pitches = [pitch for part in parts for pitch in part.pitches]
+    onset, duration = (np.rint(beats * SCORE_TICKS_PER_BEAT) for beats in (onsets, durations))
+    columns = (onset, np.maximum(duration, 1), pitches, np.full(len(pitches), SCORE_VELOCITY))
+    return Sounds(*(np.asarray(column).astype(dtype) for column, dtype in zip(columns, SOUND_TYPES, strict=True)))
 
 
 def _signature(signatures: Sequence[tuple[float, str]], bars: Bars, end: float) -> str | None:

@@ -42,6 +42,7 @@ def content_hashes(notes: Notes, bounds: np.ndarray) -> list[str]:
         pitch -= np.repeat(np.minimum.reduceat(pitch, filled), sizes[sizes > 0])
     onset, duration = (np.rint(beats * _GRID).astype("<i8") for beats in (onset, notes["duration_beat"][rows]))
     unordered = _unordered(onset, pitch, duration, bounds)
+    onset, pitch, duration = (column.astype("<i4") for column in (onset, pitch, duration))  # half as much to hash
     digests = []
     for number, (start, stop) in enumerate(pairwise(bounds.tolist())):
         columns = [column[start:stop] for column in (onset, pitch, duration)]
