@@ -1,6 +1,7 @@
 """What other readers take for the same files. Every peer runs in a warm process of its own, on the same core.
 
-music21 is asked for `converter.parse(path, forceSource=True)` with a scratch folder of its own, mido for
+music21 is asked for `converter.parse(path, forceSource=True)` with a scratch folder of its own, and once more with
+its notes walked into rows, which is nearer to what the farm does; mido for
 `MidiFile(path)`, symusic for `Score(path)`; the floor is symusic with all notes as one table, written as Parquet as
 durably as the farm writes.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-PEERS = ("music21", "mido", "symusic", "floor")
+PEERS = ("music21", "music21 rows", "mido", "symusic", "floor")
 """The ones that can be asked; mido is no dependency of the farm and may be missing."""
 
 
@@ -27,7 +28,7 @@ class Peers:
     """
 
     def __init__(self, scratch: Path) -> None:
-        self.names = [name for name in PEERS if name == "floor" or importlib.util.find_spec(name)]
+        self.names = [name for name in PEERS if name == "floor" or importlib.util.find_spec(name.split()[0])]
         self._scratch = scratch
         spawn = multiprocessing.get_context("spawn")
         self._processes = {name: ProcessPoolExecutor(1, mp_context=spawn) for name in self.names}
@@ -65,6 +66,24 @@ def _music21(scratch: str) -> Callable[[list[str]], None]:
 
     environment.Environment()["directoryScratch"] = scratch
     return lambda paths: _each(lambda path: converter.parse(path, forceSource=True), paths)
+
+
+def _music21_rows(scratch: str) -> Callable[[list[str]], None]:
+    from music21 import converter, environment
+
+    environment.Environment()["directoryScratch"] = scratch
+
+    def read(path: str) -> list[tuple[int, float, float, int, int]]:
+        score = converter.parse(path, forceSource=True)
+        return [
+            (part, float(sound.offset), float(sound.quarterLength), note.pitch.midi, note.volume.velocity)
+            for part, stream in enumerate(score.parts)
+            for sound in stream.flatten().notes
+            for note in (sound.notes if sound.isChord else (sound,))
+            if not note.isRest and hasattr(note, "pitch")
+        ]
+
+    return lambda paths: _each(read, paths)
 
 
 def _mido(scratch: str) -> Callable[[list[str]], None]:
@@ -105,4 +124,4 @@ def _floor(scratch: str) -> Callable[[list[str]], None]:
     return read
 
 
-_READERS = {"music21": _music21, "mido": _mido, "symusic": _symusic, "floor": _floor}
+_READERS = {"music21": _music21, "music21 rows": _music21_rows, "mido": _mido, "symusic": _symusic, "floor": _floor}

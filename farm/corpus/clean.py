@@ -174,7 +174,7 @@ def _write_parts(
         notes = read_notes(batch.key, storage)
         ids = notes["piece_id"].combine_chunks()
         kept = pc.is_in(ids.dictionary, read).to_numpy(zero_copy_only=False)
-        if not kept[ids.indices.to_numpy()].all():
+        if not kept.all():
             notes = notes.filter(pa.array(kept[ids.indices.to_numpy()])).combine_chunks()
             ids = notes["piece_id"].combine_chunks()
         if len(notes) == 0:
@@ -192,9 +192,10 @@ def _write_parts(
 
 def _fingerprints(notes: pa.Table, owner: np.ndarray, pieces: np.ndarray, thin: int) -> Fingerprints:
     """Return the fingerprints of the pieces with these numbers; `owner` is the piece of each note, ascending."""
-    pitched = ~notes["is_drum"].to_numpy()
-    columns = {name: notes[name].to_numpy()[pitched] for name in ("onset_beat", "duration_beat", "pitch")}
-    owner = owner[pitched]
+    columns = {name: notes[name].to_numpy() for name in ("onset_beat", "duration_beat", "pitch")}
+    drums = notes["is_drum"].to_numpy()
+    if drums.any():
+        columns, owner = {name: column[~drums] for name, column in columns.items()}, owner[~drums]
     bounds = np.append(np.searchsorted(owner, pieces), len(owner))
     return fingerprints(columns, bounds, thin)
 

@@ -56,7 +56,6 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
     return Reading(
         label,
         file_format,
-        sounds,
         [(track.program, track.is_drum, count) for track, count in zip(score.tracks, counts, strict=True)],
         per_beat,
         notes_in_file=scan.notes,
@@ -64,4 +63,5 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
         tempos=[] if scan.is_smpte else [(mark.time / per_beat, mark.qpm) for mark in score.tempos],
         bars=bars_by_signature(changes),
         time_signature=predominant_signature(changes, min(score.end() / per_beat, MAX_BEATS)),
+        sounds=sounds,
     )

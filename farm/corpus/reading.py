@@ -43,8 +43,6 @@ class Reading:
     ----------
     tune
         Empty, or the tune's label in a file that holds several.
-    sounds
-        In any order within a track.
     tracks
         Program, whether it is drums, and number of notes of every track, in the order of `sounds`.
     notes_in_file
@@ -60,11 +58,12 @@ class Reading:
         What was wrong with the file's bytes and could be mended; empty when nothing was.
     failure
         Why this tune could not be read, as `reason` or `reason: detail`; None when it was.
+    sounds
+        In any order within a track.
     """
 
     tune: str
     format: str
-    sounds: Sounds = SILENCE
     tracks: list[tuple[int, bool, int]] = field(default_factory=list)
     ticks_per_beat: int = 1
     notes_in_file: int | None = None
@@ -74,6 +73,7 @@ class Reading:
     time_signature: str | None = None
     repaired: str = ""
     failure: str | None = None
+    sounds: Sounds = SILENCE
 
 
 def counted(drops: Mapping[str, int]) -> dict[str, int]:

@@ -43,7 +43,8 @@ READER_VERSION = 2
 BATCH_SECONDS = 1.0
 """What one batch should cost to read, about; cuts leave between half of it and all of it."""
 
-_SECONDS_PER_FILE = 0.001
+BLOCK_NOTES = 80_000
+_SECONDS_PER_FILE = 0.0005
 _SECONDS_PER_KIB = {
     "mxl": 6e-3,
     "krn": 17e-3,
@@ -53,7 +54,7 @@ _SECONDS_PER_KIB = {
     "xml": 4e-4,
     "mei": 5e-4,
 }
-_MIDI_SECONDS_PER_KIB = 2e-4
+_MIDI_SECONDS_PER_KIB = 1e-4
 _PASSING = ("changed", "unreadable", "timeout", "crash", "memory")
 NO_FILTERS = Filters()
 
@@ -119,8 +120,9 @@ def read_batch(batch: Batch, storage: Storage, sandbox: Sandbox | None = None) -
     tunes = sorted(
         _read(batch, sandbox or worker_sandbox()), key=lambda tune: (tune[0].sha256, _tune_order(tune[1].tune))
     )
-    described = describe([reading for _, reading in tunes], batch.filters)
-    rows = _pieces_table(tunes, described)
+    blocks = list(_blocks(tunes))
+    described = [describe([reading for _, reading in block], batch.filters) for block in blocks]
+    rows = pa.concat_tables([BATCH_PIECES.empty_table(), *map(_pieces_table, blocks, described)])
     notes = _notes_table(rows["piece_id"], described)
     storage.write_bytes(layout.reading_notes(batch.key), _to_arrow(notes))
     storage.write_bytes(layout.reading_pieces(batch.key), _to_arrow(rows))
@@ -217,6 +219,16 @@ def _read(batch: Batch, sandbox: Sandbox) -> Iterator[tuple[InputFile, Reading]]
         yield file, Reading("", "", failure=str(error))
 
 
+def _blocks(tunes: Sequence[tuple[InputFile, Reading]]) -> Iterator[Sequence[tuple[InputFile, Reading]]]:
+    """Yield the tunes in turns of so many notes that what is worked out about them stays in the processor's cache."""
+    start, notes = 0, 0
+    for end, (_, reading) in enumerate(tunes, 1):
+        notes += len(reading.sounds.pitch)
+        if notes >= BLOCK_NOTES or end == len(tunes):
+            yield tunes[start:end]
+            start, notes = end, 0
+
+
 def _tune_order(label: str) -> tuple[int, str]:
     return (int(label), "") if label.isdecimal() else (-1, label)
 
@@ -244,11 +256,17 @@ def _pieces_table(tunes: Sequence[tuple[InputFile, Reading]], described: Describ
     return pa.table(columns, schema=BATCH_PIECES)
 
 
-def _notes_table(piece_ids: pa.ChunkedArray, described: Described) -> pa.Table:
-    index = np.repeat(np.arange(len(piece_ids), dtype=np.int32), np.diff(described.bounds))
-    ids = pa.DictionaryArray.from_arrays(pa.array(index), piece_ids.combine_chunks())
-    columns = [ids, *(pa.array(described.notes[name], BATCH_NOTES.field(name).type) for name in BATCH_NOTES.names[1:])]
-    return pa.Table.from_arrays(columns, names=BATCH_NOTES.names)
+def _notes_table(piece_ids: pa.ChunkedArray, blocks: Sequence[Described]) -> pa.Table:
+    names, first = piece_ids.combine_chunks(), 0
+    tables = []
+    for described in blocks:
+        sizes = np.diff(described.bounds)
+        index = pa.array(np.repeat(np.arange(first, first + len(sizes), dtype=np.int32), sizes))
+        first += len(sizes)
+        columns = (pa.array(described.notes[name], BATCH_NOTES.field(name).type) for name in BATCH_NOTES.names[1:])
+        ids = pa.DictionaryArray.from_arrays(index, names)
+        tables.append(pa.Table.from_arrays([ids, *columns], names=BATCH_NOTES.names))
+    return pa.concat_tables(tables)
 
 
 def _to_arrow(table: pa.Table) -> bytes:

@@ -12,7 +12,6 @@ The frames that parent and child exchange are described in `farm.corpus.sandbox_
 """
 
 import contextlib
-import fcntl
 import functools
 import os
 import select
@@ -24,7 +23,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import farm
 from farm.corpus.reading import Reading
@@ -36,6 +35,7 @@ GROWN_BYTES = 512 << 20
 FILES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 1 << 20
 PIPE_BYTES = 1 << 20
+"""What a pipe holds, so that a request goes out at once and neither side waits for the other in the middle of it."""
 MOST_FRAME_BYTES = 256 << 20  # several times what the most notes of a file take
 START_SECONDS = 120.0
 PATIENCE = 4.0
@@ -93,8 +93,9 @@ class Sandbox:
                 child, frames = self._start()
                 self._is_answering = True
                 _send(child, request)
-                for _ in request:
-                    outcomes.append(self._receive(frames))
+                while len(outcomes) < start + len(request):
+                    answer = frames.next(self.limits.seconds, PATIENCE * self.limits.seconds)
+                    outcomes += [Outcome(readings, error) for readings, error in unpack(answer)]
                 self._is_answering = False
             except ReadError as error:
                 self.close()
@@ -119,10 +120,15 @@ class Sandbox:
             }
             module = ["-P", "-m", "farm.corpus.sandbox_child"]  # -P: nothing in the current folder is imported
             command = [sys.executable, *module, str(os.getpid()), str(self.limits.memory_bytes)]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=PIPE_BYTES,
+                pipesize=PIPE_BYTES,
+                env=environment,
+            )
             self._is_answering = False
-            _widen(self._child.stdin)
-            _widen(self._child.stdout)
             self._frames = _Frames(self._child)
             try:
                 self._frames.next(START_SECONDS, START_SECONDS)
@@ -131,10 +137,6 @@ class Sandbox:
                 raise FarmError(f"the reader process does not start ({error}); run 'farm doctor'") from error
         assert self._frames is not None
         return self._child, self._frames
-
-    def _receive(self, frames: "_Frames") -> Outcome:
-        readings, error = unpack(frames.next(self.limits.seconds, PATIENCE * self.limits.seconds))
-        return Outcome(readings, ReadError(*error) if error else None)
 
 
 def worker_sandbox() -> Sandbox:
@@ -218,13 +220,6 @@ class _Frames:
         if self._told == len(self._read):
             self._read, self._told = bytearray(), 0
         return answer
-
-
-def _widen(pipe: IO[bytes] | None) -> None:
-    """Let a pipe hold a whole request, so that neither side waits for the other in the middle of it."""
-    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):  # the system allows less: it only costs time
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _cpu_seconds(process: int) -> float | None:

@@ -3,9 +3,9 @@
 Conventions
 -----------
 A *frame* is a 4-byte length and that many bytes; these start with the 4-byte length of their head. The head of a
-request is JSON with path and size of some files, their bytes follow. The head of an answer, one per file and in
-order, is JSON with the facts of its readings, the columns of their notes follow. Nothing that is said is ever executed
-or unpickled.
+request is JSON with path and size of some files, their bytes follow. The head of an answer is JSON with what was read
+of the next files: for each the facts of its readings, or the reason and detail of its error; the columns of all their
+notes follow, column after column. Nothing that is said is ever executed or unpickled.
 """
 
 import json
@@ -15,19 +15,19 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from farm.corpus.reading import SOUND_TYPES, Reading, Sounds
+from farm.corpus.reading import SILENCE, SOUND_TYPES, Reading, Sounds
 from farm.errors import ReadError
 
 LENGTH = struct.Struct(">I")
 MEMORY_EXIT = 77
-FLUSH_SECONDS = 0.02
+SEND_SECONDS = 0.02
 IDLE_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
 _FACTS = tuple(field.name for field in fields(Reading) if field.name != "sounds")
@@ -41,72 +41,94 @@ def write_frame(stream: IO[bytes], head: Any, parts: Sequence[Any] = ()) -> None
         stream.write(part)
 
 
-def write_readings(stream: IO[bytes], readings: list[Reading]) -> None:
-    """Write the frame that `unpack` takes apart."""
-    facts = [([getattr(reading, name) for name in _FACTS], len(reading.sounds.pitch)) for reading in readings]
-    write_frame(
-        stream,
-        {"readings": facts},
-        [np.ascontiguousarray(column).view(np.uint8) for reading in readings for column in reading.sounds],
-    )
+class Answers:
+    """What was read and not sent yet: many small files are answered at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._files: list[Any] = []
+        self._sounds: list[Sounds] = []
+        self._sent = time.monotonic()
+
+    def add(self, readings: list[Reading]) -> None:
+        self._files.append([[*(getattr(one, name) for name in _FACTS), len(one.sounds.pitch)] for one in readings])
+        self._sounds += [reading.sounds for reading in readings]
+        self._send_soon()
+
+    def fail(self, reason: str, detail: str) -> None:
+        self._files.append({"reason": reason, "detail": detail})
+        self._send_soon()
+
+    def send(self) -> None:
+        if not self._files:
+            return
+        columns = [np.concatenate(column).view(np.uint8) for column in zip(SILENCE, *self._sounds, strict=True)]
+        write_frame(self._stream, self._files, columns)
+        self._stream.flush()
+        self._files, self._sounds, self._sent = [], [], time.monotonic()
+
+    def _send_soon(self) -> None:
+        if time.monotonic() - self._sent > SEND_SECONDS:
+            self.send()
 
 
-def unpack(body: bytes) -> tuple[list[Reading], tuple[str, str] | None]:
-    """Return the readings in an answer, or the reason and detail of its error."""
+def unpack(body: bytes) -> Iterator[tuple[list[Reading], ReadError | None]]:
+    """Yield what an answer says of each file: its readings, or the error that it has none for."""
     (size,) = LENGTH.unpack_from(body)
-    answer = json.loads(body[LENGTH.size : LENGTH.size + size])
-    if "error" in answer:
-        reason, detail = answer["error"]
-        return [], (reason, detail)
-    readings, at = [], LENGTH.size + size
-    for facts, count in answer["readings"]:
-        columns = []
-        for dtype in SOUND_TYPES:
-            columns.append(np.frombuffer(body, dtype, count, at))
-            at += count * dtype.itemsize
-        readings.append(Reading(sounds=Sounds(*columns), **dict(zip(_FACTS, facts, strict=True))))
-    return readings, None
+    files, at = json.loads(body[LENGTH.size : LENGTH.size + size]), LENGTH.size + size
+    n_notes = sum(facts[-1] for file in files if isinstance(file, list) for facts in file)
+    columns = []
+    for dtype in SOUND_TYPES:
+        columns.append(np.frombuffer(body, dtype, n_notes, at))
+        at += n_notes * dtype.itemsize
+    start = 0
+    for file in files:
+        if isinstance(file, dict):
+            yield [], ReadError(file["reason"], file["detail"])
+            continue
+        readings = []
+        for *facts, count in file:
+            end = start + count
+            readings.append(Reading(*[*facts, Sounds(*[column[start:end] for column in columns])]))
+            start = end
+        yield readings, None
 
 
 def serve(parent: int, memory_bytes: int) -> None:
     """Answer requests until the parent closes the pipe, or asks for nothing for `IDLE_SECONDS`."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
+    requests, stream = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", _BUFFER_BYTES)
     _die_with(parent)
     from farm.corpus.compiled import compiled_counter
     from farm.corpus.readers import read_file
 
     count = compiled_counter()
     silence = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(silence, stream)  # what a parser prints must not fall between the frames
+    for standard in (0, 1, 2):
+        os.dup2(silence, standard)  # what a parser prints must not fall between the frames
     _limit_memory(memory_bytes)
-    write_frame(answers, "ready")
-    answers.flush()
+    write_frame(stream, "ready")
+    stream.flush()
     while select.select([requests], [], [], IDLE_SECONDS)[0]:
         head = requests.read(LENGTH.size)
         if len(head) < LENGTH.size:
             return
-        body = memoryview(requests.read(LENGTH.unpack(head)[0]))
+        body = requests.read(LENGTH.unpack(head)[0])
         (size,) = LENGTH.unpack_from(body)
-        at, flushed = LENGTH.size + size, time.monotonic()
-        for path, length in json.loads(bytes(body[LENGTH.size : at])):
-            data = bytes(body[at : at + length])
+        at, answers = LENGTH.size + size, Answers(stream)
+        for path, length in json.loads(body[LENGTH.size : at]):
+            data = body[at : at + length]
             at += length
             try:
                 readings = read_file(data, path, count)
             except ReadError as error:
-                write_frame(answers, {"error": [error.reason, error.detail]})
+                answers.fail(error.reason, error.detail)
             except MemoryError:
                 os._exit(MEMORY_EXIT)  # memory that is gone does not come back to this process
             except Exception as error:  # the boundary of the process: a fault of ours on one file costs that file
-                detail = f"{type(error).__name__}: {error}"
-                write_frame(answers, {"error": ["crash", detail]})
+                answers.fail("crash", f"{type(error).__name__}: {error}")
             else:
-                write_readings(answers, readings)
-            if time.monotonic() - flushed > FLUSH_SECONDS:
-                answers.flush()
-                flushed = time.monotonic()
-        answers.flush()
+                answers.add(readings)
+        answers.send()
 
 
 def _die_with(parent: int) -> None:

@@ -90,7 +90,6 @@ def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
     return Reading(
         tune,
         file_format,
-        _sounds(parts, bars.upbeat_beats),
         [(0, False, count) for count in counts],
         SCORE_TICKS_PER_BEAT,
         notes_in_file=sum(counts) + drops.total(),
@@ -98,6 +97,7 @@ def assemble(tune: str, file_format: str, parts: Sequence[Part]) -> Reading:
         tempos=[(beat + bars.upbeat_beats if beat > 0 else 0.0, bpm) for beat, bpm in tempos],
         bars=bars.stretches(),
         time_signature=_signature(signatures, bars, end),
+        sounds=_sounds(parts, bars.upbeat_beats),
     )
 
 
