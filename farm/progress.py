@@ -45,7 +45,12 @@ def state_counts(states: Mapping[str, int]) -> list[str]:
 def sentence(stage: str, result: Mapping[str, Any]) -> str:
     """Return what a finished stage found."""
     if stage == "read":
-        return " · ".join([*state_counts(result["states"]), f"{result['notes']:,} notes"])
+        counts = [*state_counts(result["states"]), f"{result['notes']:,} notes"]
+        if result["repaired"]:
+            counts.append(f"{result['repaired']:,} repaired")
+        if result["in_seconds"]:
+            counts.append(f"{result['in_seconds']:,} played to no beat")
+        return " · ".join(counts)
     if stage == "baseline" and result["bits_per_note"] is None:
         return "no held-out notes to measure n-grams on"
     if stage == "baseline":

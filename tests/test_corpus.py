@@ -332,3 +332,68 @@ def test_rejected_files_keep_their_reason_in_the_cache(music, tmp_path, reader):
     assert [row["failure"].split(":")[0] for row in read_rows(batch.key, storage).to_pylist() if row["failure"]] == [
         "truncated"
     ]
+
+
+def test_filters_leave_out_what_they_say_and_nothing_by_default(music, tmp_path, reader):
+    folder = music / "bach"
+    lullaby = tune(50, bars=4)[:17]  # short, slow and quiet
+    lullaby["onset_beat"] *= 4
+    write_midi(folder / "lullaby.mid", lullaby)
+    dense = tune(51, bars=6)
+    dense["onset_beat"] /= 40
+    dense["duration_beat"] /= 40
+    write_midi(folder / "dense.mid", dense)
+    rests = tune(52)
+    rests["onset_beat"][len(rests) // 2 :] += 60
+    write_midi(folder / "rests.mid", rests)
+    storage = Storage(tmp_path / "artifacts")
+    assert cleaned(listed(music), storage, reader)["read"] == 27
+    for filters, path, reason in (
+        (Filters(min_notes=18), "lullaby.mid", "too-short: 17 notes, at least 18 are wanted"),
+        (Filters(max_seconds=40), "rests.mid", "too-many-seconds: 64.8 seconds, at most 40 are wanted"),
+        (Filters(min_seconds=5), "dense.mid", "too-few-seconds: 0.36 seconds, at least 5 are wanted"),
+        (Filters(min_notes_per_second=1), "lullaby.mid", "too-sparse"),
+        (Filters(max_notes_per_second=30), "dense.mid", "too-dense"),
+        (Filters(max_silence_seconds=10), "rests.mid", "too-silent"),
+    ):
+        facts = cleaned(listed(music), storage, reader, filters=filters)
+        assert (facts["read"], facts["skipped"]) == (26, 1), reason
+        row = read_pieces(storage, "bach").set_index("path").loc[f"bach/{path}"]
+        assert row["state"] == "skipped"
+        assert row["reason"].startswith(reason)
+
+
+def test_the_melody_of_a_style_is_learnt_alone(music, tmp_path, reader):
+    storage = Storage(tmp_path / "artifacts")
+    whole = cleaned(listed(music), storage, reader)
+    melody = cleaned(listed(music), storage, reader, filters=Filters(tracks="melody"))
+    table = read_pieces(storage, "bach")
+    assert 0 < melody["notes"] < whole["notes"]
+    assert melody["digest"] != whole["digest"]
+    dropped = sum(drop["count"] for drops in table["notes_dropped"] for drop in drops)
+    assert melody["notes"] + dropped == table["notes_in_file"].sum() == whole["notes"]
+    assert all(
+        (notes["onset_beat"][1:] > notes["onset_beat"][:-1]).all() for notes in read_notes(storage, "bach").values()
+    )
+    again = cleaned(listed(music), storage, reader)
+    assert again["digest"] == whole["digest"]
+
+
+def test_pieces_tell_their_range_key_metre_and_time_base(music, tmp_path, reader):
+    random = np.random.default_rng(3)
+    played = tune(60, bars=16)
+    played["onset_beat"] = np.sort(
+        played["onset_beat"] * 1.237 + random.normal(0, 0.1, len(played)).clip(-0.3, 0.3) + 1
+    )
+    write_midi(music / "bach" / "played.mid", played)
+    storage = Storage(tmp_path / "artifacts")
+    facts = cleaned(listed(music), storage, reader)
+    table = read_pieces(storage, "bach").set_index("path")
+    assert facts["in_seconds"] == 1
+    assert table["time_base"].value_counts().to_dict() == {"beats": 24, "seconds": 1}
+    assert table.loc["bach/played.mid", ["time_base"]].tolist() == ["seconds"]
+    assert (table.drop(index="bach/played.mid")["grid_share"] > 0.99).all()
+    row = table.loc["bach/played.mid"]
+    assert (row["pitch_low"], row["pitch_high"]) == (played["pitch"].min(), played["pitch"].max())
+    assert set(table["time_signature"]) == {"4/4"}
+    assert table["key"].str.endswith(("major", "minor")).all()

@@ -1,14 +1,19 @@
 """Bytes to notes: MIDI held against the scanner's count, and scores in four formats."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import farm
 from farm.config import Filters
 from farm.corpus import clock, readers, scan
 from farm.corpus.bars import bars_by_signature, lay_bars
@@ -450,3 +455,20 @@ def test_laid_bars_never_go_back(lengths):
 def test_measures_without_a_time_signature_are_the_bars():
     bars = lay_bars([0.0, 1.0, 4.0, 7.0], 10.0, [])
     assert (bars.upbeat_beats, set(bars.lengths)) == (2.0, {3.0})
+
+
+def test_reading_scores_leaves_nothing_on_disk(tmp_path):
+    """music21 keeps a cache by path and time in a temporary folder; none of it is used, so none can be stale."""
+    folders = [tmp_path / name for name in ("temporary", "home", "here")]
+    for folder in folders:
+        folder.mkdir()
+    abc = "X:1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\n"
+    code = (
+        "from farm.corpus.readers import read_file\n"
+        f"for data in {[KERN.encode(), MEI.encode(), musicxml(MEASURES), abc.encode(), midi(melody())]!r}:\n"
+        "    assert read_file(data, 'x')[0].failure is None\n"
+    )
+    temporary, home, here = map(str, folders)
+    environment = {"TMPDIR": temporary, "HOME": home, "PYTHONPATH": str(Path(farm.__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", code], cwd=here, env={**os.environ, **environment}, check=True)
+    assert [path.name for folder in folders for path in folder.rglob("*")] == []

@@ -30,7 +30,8 @@ from farm.music.split import split
 from farm.storage import Storage
 
 _SKIPPED = ("no-notes", "drums-only", "no-piano")
-_ROW = ("file", "reading", "state", "reason", "duplicate_of", "tune", "piece_id", "content", "notes")
+_OWN = ("tune", "piece_id", "content", "time_base", "notes")
+_ROW = ("file", "reading", "state", "reason", "duplicate_of", *_OWN)
 _DECIDED = ("state", "reason", "duplicate_of", "family", "split")
 
 
@@ -56,8 +57,9 @@ def clean_style(
     Returns
     -------
     Plain facts: `files`, one count per state (of rows: a file of several tunes has several), `notes` and
-    `heldout_notes` of the pieces read, `families`, `repaired`, `reasons` (count per reason for not being read),
-    `digest`, which changes when anything does that training depends on, and `outputs`, the keys of the files written.
+    `heldout_notes` of the pieces read, `families`, `repaired`, `in_seconds` (pieces read that keep to no beat),
+    `reasons` (count per reason for not being read), `digest`, which changes when anything does that training depends
+    on, and `outputs`, the keys of the files written.
 
     Raises
     ------
@@ -92,7 +94,8 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
     Returns
     -------
     In the order of `files`: `file` and `reading` (row numbers of the two; -1 where there is no reading), `state`,
-    `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `notes`; `family` and `split` are open.
+    `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `time_base` and `notes`; `family` and
+    `split` are open.
     """
     tunes: dict[str, list[int]] = {}
     for number, sha256 in enumerate(readings["file_sha256"].to_pylist()):
@@ -102,9 +105,7 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
         for place, file in enumerate(files)
         for number in (tunes.get(file.sha256, [-1]) if file.is_wanted else [-1])
     ]
-    told = {
-        name: readings[name].to_pylist() for name in ("tune", "piece_id", "content", "failure", "repaired", "notes")
-    }
+    told = {name: readings[name].to_pylist() for name in ("failure", "repaired", *_OWN)}
     measured = {name: readings[name].to_numpy() for name in ("pitched_notes", "duration_seconds", "silence_seconds")}
     skips = reasons_to_skip(measured, filters)
     rows: list[tuple[Any, ...]] = []
@@ -113,7 +114,7 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
     for place, number in places:
         if number < 0:
             state, reason = _unread(files[place])
-            rows.append((place, number, state, reason, None, "", None, None, 0))
+            rows.append((place, number, state, reason, None, "", None, None, None, 0))
             continue
         piece, content = told["piece_id"][number], told["content"][number]
         state, reason = _state(told["failure"][number], skips[number], told["repaired"][number])
@@ -122,7 +123,7 @@ def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> p
         if state == "read" and (first != piece or number in seen):
             state, reason, again = "duplicate", "same-bytes" if first == piece else "same-notes", first
         seen.add(number)
-        rows.append((place, number, state, reason, again, told["tune"][number], piece, content, told["notes"][number]))
+        rows.append((place, number, state, reason, again, *(told[name][number] for name in _OWN)))
     return pd.DataFrame(rows, columns=list(_ROW), dtype=object).astype({"file": int, "reading": int, "notes": int})
 
 
@@ -243,6 +244,7 @@ def _facts(files: Sequence[InputFile], rows: pd.DataFrame) -> dict[str, Any]:
         "heldout_notes": int(reading.loc[reading["split"] == "heldout", "notes"].sum()),
         "families": int(reading["family"].nunique()),
         "repaired": int(reading["reason"].notna().sum()),
+        "in_seconds": int((reading["time_base"] == "seconds").sum()),
         "reasons": _reasons(rows),
         "digest": hashlib.sha256("\n".join([f"reader {READER_VERSION}", *lines]).encode()).hexdigest(),
     }

@@ -60,6 +60,9 @@ class RayExecutor:
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             place = f"Ray at {address}" if address else "Ray"
             raise FarmError(f"{place}: cannot start ({error}); try 'farm run --executor local'") from error
+        finally:
+            if not ray.is_initialized():  # failed or interrupted: nobody will call `close`
+                self._forget_folder()
         for number, handler in handlers.items():  # Ray's own would end the farm without a word
             signal.signal(number, handler)
         resources = ray.cluster_resources()
@@ -92,5 +95,8 @@ class RayExecutor:
     def close(self) -> None:
         """End this farm's Ray, and nothing else that runs on the machine."""
         self._ray.shutdown()
+        self._forget_folder()
+
+    def _forget_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
