@@ -73,7 +73,9 @@ def clean_style(
     reading = rows[rows["state"] == "read"]
     thin = thinning(int(reading["notes"].sum()))
     parts, pieces, prints = _write_parts(style, reading["piece_id"], batches, storage, thin)
-    _place(rows, pieces, families_of(join(prints)), heldout_share, seed)
+    joined = join(prints)
+    prints.clear()  # what was joined is there twice until then
+    _place(rows, pieces, families_of(joined), heldout_share, seed)
     storage.write_bytes(layout.pieces(style), to_bytes(_pieces_table(style, files, rows, readings)))
     for key in storage.list(layout.notes_folder(style), ".parquet"):
         if key not in parts:

@@ -144,7 +144,7 @@ def read_rows(key: str, storage: Storage) -> pa.Table:
 
 def read_notes(key: str, storage: Storage) -> pa.Table:
     """Return the cached notes of a batch, columns as in `BATCH_NOTES`, the piece_id as a dictionary."""
-    return feather.read_table(pa.BufferReader(storage.read_bytes(layout.reading_notes(key))))
+    return feather.read_table(pa.BufferReader(storage.read_bytes(layout.reading_notes(key))), use_threads=False)
 
 
 def piece_id(file_sha256: str, tune: str) -> str:

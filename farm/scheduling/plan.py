@@ -8,6 +8,8 @@ CPUs or of attempts. What follows a stale stage is stale too; whether it really 
 before is done, because the receipts hold what came out: the same notes train nothing anew.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +102,10 @@ def next_jobs(jobs: Sequence[Job], until: Sequence[str]) -> list[Job]:
 
 def files_digest(files: Sequence[tuple[str, str, str]]) -> str:
     """Return the hash over (source, path, sha256) of a style's input files, whatever their order."""
-    return digest(sorted(files))
+    lines = hashlib.sha256()
+    for file in sorted(files):
+        lines.update(json.dumps(file).encode() + b"\n")
+    return lines.hexdigest()
 
 
 def _inputs(work: Work, stage: str, files: str, before: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
