@@ -12,7 +12,6 @@ file. The rows are written last: where they are, the notes are.
 """
 
 import hashlib
-import io
 import json
 from bisect import bisect_left
 from collections import deque
@@ -271,9 +270,13 @@ def _notes_table(piece_ids: pa.ChunkedArray, blocks: Sequence[Described]) -> pa.
 
 def _to_arrow(table: pa.Table) -> bytes:
     """Return a table as an Arrow file: written and read several times faster than Parquet, for files that may go."""
-    sink = io.BytesIO()
-    feather.write_feather(table, sink, compression="lz4")
-    return sink.getvalue()
+    sink = pa.BufferOutputStream()
+    # One thread: a reading task has one processor, and hands over to a pool cost more than they bring.
+    with pa.ipc.new_file(
+        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    ) as file:
+        file.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def _counts(batch: Batch, rows: pa.Table) -> dict[str, int]:
