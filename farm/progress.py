@@ -39,7 +39,8 @@ def describe(facts: Mapping[str, Any]) -> str:
 def state_counts(states: Mapping[str, int]) -> list[str]:
     """Return how many input files ended in which state, and where the reasons are told."""
     where = " (see farm status --rejects)"
-    return [f"{state} {count:,}{where if state == 'rejected' and count else ''}" for state, count in states.items()]
+    ordered = sorted(states.items(), key=lambda item: (item[0] != "read", item[0]))
+    return [f"{state} {count:,}{where if state == 'rejected' and count else ''}" for state, count in ordered]
 
 
 def sentence(stage: str, result: Mapping[str, Any]) -> str:

@@ -90,6 +90,8 @@ def run_lines(facts: Mapping[str, Any]) -> list[str]:
         else:
             verdict = f", {style['verdict']}, epoch {style['epoch'] or 'none'}" if style["verdict"] else ""
             text.append(f"{style['style']}: {', '.join(style['ran'])} done{verdict}")
+            if "read" in style["ran"]:
+                text.append("  files: " + " · ".join(state_counts(style["states"])))
     return [*text, *([f"report: {facts['site']}"] if facts["site"] else [])]
 
 

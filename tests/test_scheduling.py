@@ -8,6 +8,7 @@ import pytest
 
 from farm.config import Recipe, Style
 from farm.errors import StyleError
+from farm.progress import state_counts
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, Work, files_digest, next_jobs, plan_style
 from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
@@ -185,3 +186,11 @@ def test_closing_the_local_executor_ends_a_child_at_work():
     executor.close()
     assert processes
     assert not any(process.is_alive() for process in processes)
+
+
+def test_what_became_of_the_files_is_told_in_one_line():
+    states = {"duplicate": 12, "read": 1034, "rejected": 3, "skipped": 0}
+    assert " · ".join(state_counts(states)) == (
+        "read 1,034 · duplicate 12 · rejected 3 (see farm status --rejects) · skipped 0"
+    )
+    assert "see" not in " ".join(state_counts(states | {"rejected": 0}))
