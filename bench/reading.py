@@ -55,7 +55,7 @@ def run(section: str, options: argparse.Namespace, scratch: Path) -> dict[str, A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sections", nargs="*", choices=[*SECTIONS], help="default: all")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; default: all")
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "reading.json")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with corpora/ and hostile/")
     parser.add_argument("--scratch", type=Path, help="a folder on a real disk for what is made on the way")
@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--folders", nargs="*", help="a smaller measurement: only these corpora in corpora and workers")
     parser.add_argument("--executors", nargs="*", default=["local", "ray"], choices=["local", "ray"])
     options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made on the way is cleaned up
     where = machine.describe()
     kept = json.loads(options.json.read_text()) if options.json.exists() else {}

@@ -50,7 +50,7 @@ def sentence(stage: str, result: Mapping[str, Any]) -> str:
         if result["repaired"]:
             counts.append(f"{result['repaired']:,} repaired")
         if result["in_seconds"]:
-            counts.append(f"{result['in_seconds']:,} played to no beat")
+            counts.append(f"{result['in_seconds']:,} off their stated beat")
         return " · ".join(counts)
     if stage == "baseline" and result["bits_per_note"] is None:
         return "no held-out notes to measure n-grams on"

@@ -135,7 +135,7 @@ def test_the_time_base_is_told_when_the_table_has_it(storage: Storage) -> None:
     rows = [piece(number, time_base="seconds" if number < 3 else "beats") for number in range(1, 8)]
     write_pieces(storage, rows, schema)
     told = words(make_site(storage))
-    assert "On a beat grid 5 2 pieces in seconds, played freely" in told
+    assert "On a beat grid 5 2 pieces off the stated beat: read in seconds" in told
     assert "2 pieces keep no beat; there the values are rough." in told
 
 
