@@ -79,7 +79,8 @@ def _facts(corpus: Corpus) -> tuple[Fact, ...]:
         facts.append(Fact("Families", count(corpus.families), "a piece and its near-duplicates are one"))
     if corpus.time_bases:
         on_grid, live = (corpus.time_bases.get(base, 0) for base in ("beats", "seconds"))
-        facts.append(Fact("On a beat grid", count(on_grid), f"{plural(live, 'piece')} off the stated beat: read in seconds"))
+        note = f"{plural(live, 'piece')} off the stated beat: read in seconds"
+        facts.append(Fact("On a beat grid", count(on_grid), note))
     if corpus.repaired:
         facts.append(Fact("Repaired", count(corpus.repaired), "read after their damage was mended"))
     return tuple(facts)
