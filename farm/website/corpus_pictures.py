@@ -143,7 +143,7 @@ def _metres(metres: Sequence[tuple[str, int]]) -> Picture | None:
     rest = total - sum(number for _, number in named)
     drawn = [*named, *([("other", rest)] if rest else [])]
     most, often = metres[0]
-    said = f"{shortened(most, 40)} in {count(often)} of {plural(total, 'piece')}; the metre that holds longest in a piece."
+    said = f"{shortened(most, 40)} in {count(often)} of {plural(total, 'piece')}; the one that holds longest."
     ticks = tuple((float(index), metre) for index, (metre, _) in enumerate(drawn))
     # A few bars keep the width they have among many.
     numbers = [float(number) for _, number in drawn] + [0.0] * (_MOST_METRES + 1 - len(drawn))
