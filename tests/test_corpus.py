@@ -397,3 +397,19 @@ def test_pieces_tell_their_range_key_metre_and_time_base(music, tmp_path, reader
     assert (row["pitch_low"], row["pitch_high"]) == (played["pitch"].min(), played["pitch"].max())
     assert set(table["time_signature"]) == {"4/4"}
     assert table["key"].str.endswith(("major", "minor")).all()
+
+
+@pytest.mark.parametrize("answer", [b"\0\0\0\2[1", b"\0\0\0\x09[[[1, 9]]]", b"", b'\0\0\0\2{}\0\0\0\0{"a":'])
+def test_an_answer_that_makes_no_sense_costs_its_file_only(music, monkeypatch, answer):
+    good = next(music.rglob("*.mid")).read_bytes()
+    sandbox = Sandbox()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("farm.corpus.frames.Frames.next", lambda *_: answer)
+            (bad,) = sandbox.read([("bad", good)])
+        (after,) = sandbox.read([("good", good)])
+    finally:
+        sandbox.close()
+    assert bad.error is not None
+    assert bad.error.reason == "crash"
+    assert after.error is None

@@ -336,6 +336,23 @@ def test_tunes_described_together_are_as_described_alone():
             assert np.array_equal(together.notes[name][start:end], column), name
 
 
+def test_what_lies_after_all_notes_changes_no_other_tune():
+    late = event(0x0FFFFFFF, 0xFF, 0x58, 4, 3, 2, 24, 8) + event(0, 0xFF, 0x51, 3, 1, 0, 0)
+    readings = [readers.read_file(midi(body), "x")[0] for body in (melody()[: -len(END)] + late + END, LONG)]
+    readings[0].ticks_per_beat = 1  # the longest clock there is
+    assert readings[0].bars == [(0.0, 0, 0.0, 4.0)]
+    together = describe(readings, ALL)
+    assert np.array_equal(together.notes["bar"][together.bounds[1] :], describe(readings[1:], ALL).notes["bar"])
+
+
+def test_too_many_instruments_are_refused():
+    changes = b"".join(event(0, 0xC0 | n % 9, n % 128) + event(0, 0x90 | n % 9, 60, 1) for n in range(40))
+    ends = b"".join(event(0, 0x80 | n % 9, 60, 0) for n in range(40))
+    with pytest.raises(ReadError, match="instruments") as caught:
+        readers.read_file(midi(*[changes + event(9) + ends[1:] + END] * 300), "x")
+    assert caught.value.reason == "too-big"
+
+
 def test_silence_is_the_longest_stretch_with_nothing_sounding():
     held = event(0, 0x90, 40, 9) + melody()[: -len(END)] + event(0, 0x80, 40, 0)
     rest = event(960, 0x90, 60, 9) + event(480, 0x80, 60, 0)

@@ -14,6 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from farm.corpus.reading import MAX_BEATS
+
 TOLERANCE_BEATS = 1e-4
 """Less than any note is long, more than what thirds and sevenths of a beat lose in floating point."""
 
@@ -134,8 +136,9 @@ def is_signature(count: int, unit: int) -> bool:
 
 
 def _signature_spans(changes: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Return the changes by beat, one a beat, with 4/4 at 0 unless another is given there."""
+    """Return the changes by beat, one a beat, with 4/4 at 0 unless another is given there; none after all notes."""
     spans = {0.0: "4/4"}
     for beat, signature in sorted(changes, key=lambda change: change[0]):
-        spans[max(float(beat), 0.0)] = signature
+        if beat <= MAX_BEATS:
+            spans[max(float(beat), 0.0)] = signature
     return list(spans.items())

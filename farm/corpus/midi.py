@@ -14,7 +14,7 @@ import numpy as np
 
 from farm.corpus.bars import bars_by_signature, is_signature, predominant_signature
 from farm.corpus.reading import MAX_BEATS, SILENCE, SOUND_TYPES, Reading, Sounds, counted
-from farm.corpus.scan import Scan
+from farm.corpus.scan import MAX_TRACKS, Scan
 from farm.errors import ReadError
 
 _COLUMNS = ("time", "duration", "pitch", "velocity")
@@ -33,11 +33,14 @@ def read_score(label: str, file_format: str, score: Any, scan: Scan) -> Reading:
     Raises
     ------
     ReadError
-        `damaged` without a clock, `note-loss` when the parser lost a note without a word.
+        `damaged` without a clock, `note-loss` when the parser lost a note without a word, `too-big` when the parser
+        makes more tracks of the file's, one for each instrument in them, than a file may have.
     """
     per_beat = score.ticks_per_quarter
     if per_beat <= 0:
         raise ReadError("damaged", "0 ticks per beat")
+    if len(score.tracks) > MAX_TRACKS:
+        raise ReadError("too-big", f"{len(score.tracks)} instruments, at most {MAX_TRACKS} are read")
     tracks = [track.notes.numpy() for track in score.tracks]
     counts = [len(notes["time"]) for notes in tracks]
     if sum(counts) + scan.unended + scan.outside != scan.notes:

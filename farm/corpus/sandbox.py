@@ -8,35 +8,31 @@ when a child fails is read again, file by file, so that no file is tried more th
 
 Conventions
 -----------
-The frames that parent and child exchange are described in `farm.corpus.sandbox_child`.
+What parent and child say to each other is described in `farm.corpus.sandbox_child`.
 """
 
 import contextlib
 import functools
 import os
-import select
-import signal
+import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import farm
+from farm.corpus.frames import PIPE_BYTES, Frames, death, write_frame
 from farm.corpus.reading import Reading
-from farm.corpus.sandbox_child import LENGTH, MEMORY_EXIT, unpack, write_frame
+from farm.corpus.sandbox_child import unpack
 from farm.errors import FarmError, ReadError
 
 GROWN_BYTES = 512 << 20
 """A child that holds so much between two requests is replaced: parsers of scores keep what they once read."""
 FILES_PER_REQUEST = 64
 BYTES_PER_REQUEST = 1 << 20
-PIPE_BYTES = 1 << 20
-"""What a pipe holds, so that a request goes out at once and neither side waits for the other in the middle of it."""
-MOST_FRAME_BYTES = 256 << 20  # several times what the most notes of a file take
 START_SECONDS = 120.0
 PATIENCE = 4.0
 """A file may take this many times its limit by the clock on the wall, because other work shares the cores."""
@@ -63,7 +59,7 @@ class Sandbox:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._child: subprocess.Popen[bytes] | None = None
-        self._frames: _Frames | None = None
+        self._frames: Frames | None = None
         self._is_answering = False
 
     def read(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Outcome]:
@@ -95,7 +91,7 @@ class Sandbox:
                 _send(child, request)
                 while len(outcomes) < start + len(request):
                     answer = frames.next(self.limits.seconds, PATIENCE * self.limits.seconds)
-                    outcomes += [Outcome(readings, error) for readings, error in unpack(answer)]
+                    outcomes += _told(answer, start + len(request) - len(outcomes))
                 self._is_answering = False
             except ReadError as error:
                 self.close()
@@ -104,7 +100,7 @@ class Sandbox:
                 alone = not alone
         return outcomes
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], "_Frames"]:
+    def _start(self) -> tuple[subprocess.Popen[bytes], Frames]:
         """Return the running child and what it sends, a new one where there is none or it has served its time."""
         if self._child is not None:
             is_spent = self._is_answering or _resident_bytes(self._child.pid) > GROWN_BYTES  # answering: interrupted
@@ -129,7 +125,7 @@ class Sandbox:
                 env=environment,
             )
             self._is_answering = False
-            self._frames = _Frames(self._child)
+            self._frames = Frames(self._child)
             try:
                 self._frames.next(START_SECONDS, START_SECONDS)
             except ReadError as error:
@@ -169,66 +165,24 @@ def _send(child: subprocess.Popen[bytes], group: list[tuple[str, bytes]]) -> Non
         write_frame(child.stdin, [(path, len(data)) for path, data in group], [data for _, data in group])
         child.stdin.flush()
     except OSError as error:
-        raise _death(child) from error
+        raise death(child) from error
 
 
-class _Frames:
-    """The frames that a child sends; they are read in large pieces, because a switch to the child costs most."""
+def _told(answer: bytes, most: int) -> list[Outcome]:
+    """Return what an answer says of the next files, of one at least and of `most` at most.
 
-    def __init__(self, child: subprocess.Popen[bytes]) -> None:
-        self._child = child
-        self._read = bytearray()
-        self._told = 0  # bytes of it that were returned
-
-    def next(self, cpu_seconds: float, wall_seconds: float) -> bytes:
-        """Return the child's next frame.
-
-        Raises
-        ------
-        ReadError
-            `timeout` when the child used up its time, `crash` or `memory` when it ended or sends what is no frame.
-        """
-        assert self._child.stdout is not None
-        handle = self._child.stdout.fileno()
-        started, cpu_started = time.monotonic(), None
-        while (answer := self._whole()) is None:
-            if select.select([handle], [], [], min(1.0, cpu_seconds / 4))[0]:
-                piece = os.read(handle, PIPE_BYTES)
-                if not piece:
-                    raise _death(self._child)
-                self._read += piece
-                continue
-            waited, used = time.monotonic() - started, _cpu_seconds(self._child.pid)
-            cpu_started = used if cpu_started is None else cpu_started
-            busy = waited if used is None or cpu_started is None else used - cpu_started
-            if busy > cpu_seconds or waited > wall_seconds:
-                raise ReadError("timeout", f"not read after {cpu_seconds:g} seconds")
-        return answer
-
-    def _whole(self) -> bytes | None:
-        """Return the next frame if all of it was read."""
-        start = self._told + LENGTH.size
-        if start > len(self._read):
-            return None
-        (length,) = LENGTH.unpack_from(self._read, self._told)
-        if length > MOST_FRAME_BYTES:
-            raise ReadError("crash", f"the reader process answers with {length} bytes")
-        if start + length > len(self._read):
-            return None
-        answer = bytes(memoryview(self._read)[start : start + length])
-        self._told = start + length
-        if self._told == len(self._read):
-            self._read, self._told = bytearray(), 0
-        return answer
-
-
-def _cpu_seconds(process: int) -> float | None:
-    """Return the processor time of a process so far; None where the system does not tell."""
+    Raises
+    ------
+    ReadError
+        `crash` when it makes no sense: what was read may have harmed the process that says it.
+    """
     try:
-        values = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+        outcomes = [Outcome(readings, error) for readings, error in unpack(answer)]
+    except (ValueError, TypeError, LookupError, struct.error) as error:
+        raise ReadError("crash", f"the reader process says what makes no sense: {error}") from error
+    if not 1 <= len(outcomes) <= most:
+        raise ReadError("crash", f"the reader process speaks of {len(outcomes)} files, {most} were left")
+    return outcomes
 
 
 def _resident_bytes(process: int) -> int:
@@ -238,12 +192,3 @@ def _resident_bytes(process: int) -> int:
     except OSError:
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _death(child: subprocess.Popen[bytes]) -> ReadError:
-    """Return why a child ended, from its exit status."""
-    status = child.wait()
-    if status == MEMORY_EXIT:
-        return ReadError("memory", "the reader ran out of memory")
-    name = signal.Signals(-status).name if status < 0 else f"status {status}"
-    return ReadError("crash", f"the reader process ended with {name}")

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-A *frame* is a 4-byte length and that many bytes; these start with the 4-byte length of their head. The head of a
+The form of a frame is described in `farm.corpus.frames`. The head of a
 request is JSON with path and size of some files, their bytes follow. The head of an answer is JSON with what was read
 of the next files: for each the facts of its readings, or the reason and detail of its error; the columns of all their
 notes follow, column after column. Nothing that is said is ever executed or unpickled.
@@ -12,33 +12,23 @@ import json
 import os
 import select
 import signal
-import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from farm.corpus.frames import LENGTH, MEMORY_EXIT, write_frame
 from farm.corpus.reading import SILENCE, SOUND_TYPES, Reading, Sounds
 from farm.errors import ReadError
 
-LENGTH = struct.Struct(">I")
-MEMORY_EXIT = 77
 SEND_SECONDS = 0.02
 IDLE_SECONDS = 30.0
 _BUFFER_BYTES = 1 << 20
 _FACTS = tuple(field.name for field in fields(Reading) if field.name != "sounds")
-
-
-def write_frame(stream: IO[bytes], head: Any, parts: Sequence[Any] = ()) -> None:
-    """Write the frame of a head, which becomes JSON, and of the bytes that follow it."""
-    text = json.dumps(head).encode()
-    stream.write(LENGTH.pack(LENGTH.size + len(text) + sum(map(len, parts))) + LENGTH.pack(len(text)) + text)
-    for part in parts:
-        stream.write(part)
 
 
 class Answers:
