@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-The form of a frame is described in `farm.corpus.frames`. The head of a
-request is JSON with path and size of some files, their bytes follow. The head of an answer is JSON with what was read
-of the next files: for each the facts of its readings, or the reason and detail of its error; the columns of all their
-notes follow, column after column. Nothing that is said is ever executed or unpickled.
+The form of a frame is described in `farm.corpus.frames`. The head of a request is JSON with path and size of some
+files, their bytes follow. The head of an answer is JSON with what was read of the next files: for each the facts of its
+readings, or the reason and detail of its error; the columns of all their notes follow, column after column. Nothing
+that is said is ever executed or unpickled.
 """
 
 import json
