@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from farm import layout
 from farm.config import Filters, Source
+from farm.corpus.batching import make_batches
 from farm.corpus.clean import clean_style
-from farm.corpus.reading_batches import make_batches, read_batch
+from farm.corpus.reading_batches import read_batch
 from farm.corpus.sandbox import Sandbox
 from farm.corpus.sources import list_files
 from farm.corpus.tables import STATES, read_pieces

@@ -18,10 +18,12 @@ from small_music import tune, write_corpus, write_midi
 
 from farm import layout
 from farm.config import Filters, Source
-from farm.corpus.clean import check_states, clean_style
-from farm.corpus.reading_batches import make_batches, read_batch, read_rows
+from farm.corpus.batching import make_batches
+from farm.corpus.clean import clean_style
+from farm.corpus.reading_batches import read_batch, read_rows
 from farm.corpus.sandbox import Limits, Sandbox
 from farm.corpus.sources import list_files
+from farm.corpus.states import check_states
 from farm.corpus.tables import NOTES, PIECES, read_notes, read_pieces
 from farm.errors import StyleError
 from farm.storage import Storage

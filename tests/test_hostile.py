@@ -14,8 +14,9 @@ from small_music import tune, write_corpus, write_midi
 from test_readers import END, event, melody, midi, musicxml, xml_note
 
 from farm.config import Filters, Source
+from farm.corpus.batching import make_batches
 from farm.corpus.clean import clean_style
-from farm.corpus.reading_batches import make_batches, read_batch
+from farm.corpus.reading_batches import read_batch
 from farm.corpus.sandbox import Sandbox
 from farm.corpus.sources import list_files
 from farm.corpus.tables import read_pieces

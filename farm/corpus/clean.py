@@ -1,10 +1,9 @@
-"""From readings to a style: duplicates, filters, families, the split, and the two tables that later rooms read.
+"""From readings to a style: states, families, the split, and the two tables that later rooms read.
 
 Conventions
 -----------
-Of equal pieces the first stands for the others, in the order of corpora.yaml's sources and of the paths in them.
-Equal are files with the same bytes, and pieces with the same notes in any key. A piece's facts come from its file's
-bytes; where the file lies and how it is licensed comes from the source. Notes are in memory one batch at a time.
+A piece's facts come from its file's bytes; where the file lies and how it is licensed comes from the source. Notes are
+in memory one batch at a time.
 """
 
 import hashlib
@@ -19,9 +18,10 @@ import pyarrow.compute as pc
 
 from farm import layout
 from farm.config import Filters
-from farm.corpus.filters import reasons_to_skip
-from farm.corpus.reading_batches import BATCH_PIECES, READER_VERSION, Batch, make_batches, read_notes, read_rows
+from farm.corpus.batching import READER_VERSION, Batch, make_batches
+from farm.corpus.reading_batches import BATCH_PIECES, read_notes, read_rows
 from farm.corpus.sources import InputFile
+from farm.corpus.states import check_states, judge
 from farm.corpus.tables import PIECES, STATES, to_bytes
 from farm.errors import StyleError
 from farm.music.families import families_of
@@ -29,9 +29,6 @@ from farm.music.fingerprints import Fingerprints, fingerprints, join, thinning
 from farm.music.split import split
 from farm.storage import Storage
 
-_SKIPPED = ("no-notes", "drums-only", "no-piano")
-_OWN = ("tune", "piece_id", "content", "time_base", "notes")
-_ROW = ("file", "reading", "state", "reason", "duplicate_of", *_OWN)
 _DECIDED = ("state", "reason", "duplicate_of", "family", "split")
 
 
@@ -83,83 +80,6 @@ def clean_style(
     if len(reading) == 0:
         raise StyleError(_nothing_read(style, files, rows))
     return _facts(files, rows) | {"outputs": [layout.pieces(style), *parts]}
-
-
-def judge(files: Sequence[InputFile], readings: pa.Table, filters: Filters) -> pd.DataFrame:
-    """Return one row per tune with its state; a file that was not read at all has one row.
-
-    Parameters
-    ----------
-    readings
-        Columns as in `reading_batches.BATCH_PIECES`.
-
-    Returns
-    -------
-    In the order of `files`: `file` and `reading` (row numbers of the two; -1 where there is no reading), `state`,
-    `reason`, `duplicate_of`, and of the reading `tune`, `piece_id`, `content`, `time_base` and `notes`; `family` and
-    `split` are open.
-    """
-    tunes: dict[str, list[int]] = {}
-    for number, sha256 in enumerate(readings["file_sha256"].to_pylist()):
-        tunes.setdefault(sha256, []).append(number)
-    places = [
-        (place, number)
-        for place, file in enumerate(files)
-        for number in (tunes.get(file.sha256, [-1]) if file.is_wanted else [-1])
-    ]
-    told = {name: readings[name].to_pylist() for name in ("failure", "repaired", *_OWN)}
-    measured = {name: readings[name].to_numpy() for name in ("pitched_notes", "duration_seconds", "silence_seconds")}
-    skips = reasons_to_skip(measured, filters)
-    rows: list[tuple[Any, ...]] = []
-    standing: dict[str, str] = {}
-    seen: set[int] = set()
-    for place, number in places:
-        if number < 0:
-            state, reason = _unread(files[place])
-            rows.append((place, number, state, reason, None, "", None, None, None, 0))
-            continue
-        piece, content = told["piece_id"][number], told["content"][number]
-        state, reason = _state(told["failure"][number], skips[number], told["repaired"][number])
-        first = standing.setdefault(content, piece) if state == "read" else piece
-        again = None
-        if state == "read" and (first != piece or number in seen):
-            state, reason, again = "duplicate", "same-bytes" if first == piece else "same-notes", first
-        seen.add(number)
-        rows.append((place, number, state, reason, again, *(told[name][number] for name in _OWN)))
-    return pd.DataFrame(rows, columns=list(_ROW), dtype=object).astype({"file": int, "reading": int, "notes": int})
-
-
-def _unread(file: InputFile) -> tuple[str, str | None]:
-    if file.is_wanted:
-        return "lost", None  # `check_states` will say so
-    return ("skipped", file.skipped) if file.skipped else ("rejected", file.rejected)
-
-
-def _state(failure: str | None, skip: str, repaired: str | None) -> tuple[str, str | None]:
-    """Return the state of a tune by itself, and its reason."""
-    if failure is not None:
-        return "skipped" if failure.partition(":")[0] in _SKIPPED else "rejected", failure
-    if skip:
-        return "skipped", skip
-    return "read", f"repaired: {repaired}" if repaired else None
-
-
-def check_states(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> None:
-    """Check that every input file has ended in a known state, and nothing else has.
-
-    Raises
-    ------
-    StyleError
-        When the sum is wrong.
-    """
-    distinct = len({(file.source, file.path) for file in files})
-    accounted = set(rows["file"])
-    strange = int((~rows["state"].isin(STATES)).sum())
-    if accounted != set(range(len(files))) or distinct != len(files) or strange:
-        raise StyleError(
-            f"{style}: {len(files)} input files, {distinct} of them distinct, {len(accounted)} accounted for, "
-            f"{strange} in no known state; list each folder in one source only, or report this as a fault of the farm"
-        )
 
 
 def _write_parts(

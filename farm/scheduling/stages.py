@@ -7,7 +7,8 @@ from typing import Any
 
 from farm import layout
 from farm.config import Filters, Recipe
-from farm.corpus.reading_batches import Batch, is_read, make_batches
+from farm.corpus.batching import Batch, make_batches
+from farm.corpus.reading_batches import is_read
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
