@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,45 +148,44 @@ def error(truth: int, estimate: int, without_mode: bool = False) -> str:
     """Return which of ERRORS an estimate is: the kinds that MIREX tells apart."""
     major = [index if index < 12 else (index + 3) % 12 for index in (truth, estimate)]
     if without_mode:
-        return "right" if major[0] == major[1] else "fifth" if (major[0] - major[1]) % 12 in (5, 7) else "other"
-    same_mode = truth // 12 == estimate // 12
+        truth, estimate = major
     if truth == estimate:
         return "right"
-    if same_mode:
+    if truth // 12 == estimate // 12:
         return "fifth" if (truth - estimate) % 12 in (5, 7) else "other"
     return "relative" if major[0] == major[1] else "parallel" if truth % 12 == estimate % 12 else "other"
 
 
-def shares(kinds: list[str]) -> dict[str, float]:
-    """Return the share of each of ERRORS."""
+def shares(truths: Iterable[int], estimates: Iterable[int], without_mode: bool = False) -> dict[str, float]:
+    """Return the share of each of ERRORS among estimates."""
+    kinds = [error(truth, estimate, without_mode) for truth, estimate in zip(truths, estimates, strict=True)]
     counts = Counter(kinds)
     return {kind: round(counts[kind] / len(kinds), 4) for kind in ERRORS}
 
 
 def measure(pieces: list[Row]) -> Row:
     """Return the tables: by profile and source against the stated key, and against music21's analyses."""
-    sources = list(dict.fromkeys(piece["source"] for piece in pieces))
-    found = {name: estimates(pieces, profiles) for name, profiles in PROFILES.items()}
-
-    def against_stated(name: str, source: str) -> dict[str, float]:
-        pairs = zip(pieces, found[name], strict=True)
-        return shares([error(p["stated"], e, source == "piano") for p, e in pairs if p["source"] == source])
-
+    stated = np.array([piece["stated"] for piece in pieces])
+    found = {name: np.array(estimates(pieces, profiles)) for name, profiles in PROFILES.items()}
+    names = np.array([piece["source"] for piece in pieces])
+    sources = {source: np.flatnonzero(names == source) for source in dict.fromkeys(names.tolist())}
     analysed = [index for index, piece in enumerate(pieces) if "music21" in piece]
-
-    def against_music21(name: str, answer: int) -> dict[str, float]:
-        return shares([error(pieces[index]["music21"][answer], found[name][index]) for index in analysed])
-
+    same_profile, default = np.array([pieces[index]["music21"] for index in analysed]).T
+    ours = found[OURS][analysed]
     return {
-        "pieces": {source: sum(piece["source"] == source for piece in pieces) for source in sources},
-        "stated": {name: {source: against_stated(name, source) for source in sources} for name in PROFILES},
+        "pieces": {source: len(there) for source, there in sources.items()},
+        "stated": {
+            name: {
+                source: shares(stated[there], found[name][there], source == "piano")
+                for source, there in sources.items()
+            }
+            for name in PROFILES
+        },
         "analysed": len(analysed),
-        "same_profile": against_music21(MUSIC21, 0),
-        "default": against_music21(OURS, 1),
-        "default_on_stated": shares(
-            [error(pieces[index]["stated"], pieces[index]["music21"][1]) for index in analysed]
-        ),
-        "ours_on_stated": shares([error(pieces[index]["stated"], found[OURS][index]) for index in analysed]),
+        "same_profile": shares(same_profile, found[MUSIC21][analysed]),
+        "default": shares(default, ours),
+        "default_on_stated": shares(stated[analysed], default),
+        "ours_on_stated": shares(stated[analysed], ours),
     }
 
 
