@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from farm.config import Recipe, Style
 from farm.errors import StyleError
 from farm.progress import state_counts
+from farm.scheduling import ray_folders
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, Work, files_digest, next_jobs, plan_style
 from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
@@ -186,6 +189,41 @@ def test_closing_the_local_executor_ends_a_child_at_work():
     executor.close()
     assert processes
     assert not any(process.is_alive() for process in processes)
+
+
+def ended_process():
+    """Return the id of a process that has been."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_killed_run_s_ray_folder_goes_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended = ended_process()
+    ours = ray_folders.make_folder()
+    strange = ["farm-ray-", "farm-ray-0-x", f"farm-ray--{ended}-x", f"farm-ray-{'9' * 30}-x", f"not-farm-ray-{ended}-x"]
+    (left := tmp_path / f"farm-ray-{ended}-abc" / "session" / "logs").mkdir(parents=True)
+    (left / "raylet.out").write_text("x")
+    for name in [f"farm-ray-{os.getppid()}-abc", "music", *strange]:
+        (tmp_path / name).mkdir()
+    (tmp_path / f"farm-ray-{ended}-link").symlink_to(tmp_path / "music")
+    (tmp_path / f"farm-ray-{ended}-file").write_text("not a folder")
+    before = set(os.listdir(tmp_path))
+    ray_folders.remove_abandoned()
+    assert before - set(os.listdir(tmp_path)) == {f"farm-ray-{ended}-abc"}
+    assert ours.is_dir()
+
+
+def test_another_user_s_ray_folder_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (folder := tmp_path / f"farm-ray-{ended_process()}-abc").mkdir()
+    with monkeypatch.context() as other:
+        other.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
+        ray_folders.remove_abandoned()
+        assert folder.is_dir()
+    ray_folders.remove_abandoned()
+    assert not folder.exists()
 
 
 def test_what_became_of_the_files_is_told_in_one_line():

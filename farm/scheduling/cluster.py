@@ -9,11 +9,11 @@ import os
 import secrets
 import shutil
 import signal
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from farm.errors import FarmError
+from farm.scheduling import ray_folders
 from farm.scheduling.local import perform
 from farm.scheduling.queue import Capacity, Outcome, Task
 
@@ -50,7 +50,8 @@ class RayExecutor:
             "configure_logging": True,
         }
         if address is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=f"farm-ray-{os.getpid()}-"))
+            ray_folders.remove_abandoned()
+            self._folder = ray_folders.make_folder()
             options |= {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE_BYTES, "_temp_dir": str(self._folder)}
         else:
             options |= {"address": address}
