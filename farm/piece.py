@@ -66,7 +66,7 @@ def compose_piece(name: str, output: Path, wish: Wish, storage: Storage) -> dict
     tempo_bpm = float(wish.tempo_bpm or own.get("tempo_bpm") or 100)
     metre_name = model.encoding.metres[metre]
     title = str(model.card.get("title") or model.card.get("style") or "")
-    sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if metre_name != "other" else "4/4")
+    sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")
     data = render(notes, output.name, sheet, transpose=wish.transpose)
     Storage(output.resolve().parent).write_bytes(output.name, data)
     end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
