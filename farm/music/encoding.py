@@ -13,8 +13,9 @@ Music without bars (the metre 'free') has position 0 throughout. A performance i
 clock, and its notes are told in beats of half a second (`NOMINAL_BPM`).
 
 What is lost: onsets move to the nearest place on the grid, at most half of one of its steps, wherever they lie;
-durations to the nearest class (1/24 beat apart up to one beat, 1/12 up to two, then within 7 %, at most 32 beats);
-velocities to the middle of one of eight bands; of a silence of more than `MAX_BEATS` beats whatever is longer.
+durations to the nearest class (1/24 beat apart up to one beat, 1/12 up to two, 1/4 up to four, then within 12 %, at
+most 32 beats); velocities to the middle of one of eight bands; of a silence of more than `MAX_BEATS` beats the whole
+beats beyond.
 """
 
 from collections.abc import Mapping
@@ -152,10 +153,16 @@ class Encoding:
                 raise ValueError("durations out of order")
             if max(encoding.n_pitches, encoding.n_velocities) > N_PITCHES or type(encoding.has_velocity) is not bool:
                 raise ValueError("pitches or velocities out of range")
-            if encoding.steps_per_beat % encoding.grid or durations[0] < 1 or durations[-1] > MAX_STEPS:
-                raise ValueError("grid or durations out of range")
+            if any(encoding.steps_per_beat % places for places in (encoding.grid, GRIDS[0])):
+                raise ValueError("steps off the grid")
+            if durations[0] < 1 or durations[-1] > MAX_STEPS:
+                raise ValueError("durations out of range")
             bars = [encoding.bar_steps(metre) for metre in range(len(encoding.metres))]
-            if not bars or not all(0 < steps <= MAX_STEPS for steps in bars) or "other" not in encoding.metres:
+            if (
+                not bars
+                or not all(0 < steps <= MAX_STEPS for steps in bars)
+                or not {"other", FREE} <= {*encoding.metres}
+            ):
                 raise ValueError("metres out of range")
         except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
             raise IntegrityError(f"encoding: not one this version knows ({error}); use a newer farm") from error
@@ -189,6 +196,8 @@ def encode(notes: np.ndarray, encoding: Encoding, time_signature: str | None) ->
     bar_start = np.rint((notes["onset_beat"] - notes["beat_in_bar"]) * per_beat).astype(np.int64)
     order = np.lexsort((notes["duration_beat"], notes["pitch"], onset))
     notes, onset, bar_start = notes[order], onset[order], bar_start[order]
+    starts = np.unique(bar_start)  # an onset that moved to the next bar line begins the next bar
+    bar_start = np.maximum(bar_start, starts[np.maximum(np.searchsorted(starts, onset, side="right") - 1, 0)])
     free = encoding.metres[metre] == FREE
 
     gaps = np.diff(onset, prepend=onset[0] if free else min(bar_start[0], onset[0]))

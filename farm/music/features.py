@@ -113,7 +113,7 @@ class Features:
             held, ending, left = self._follow(left[:active], told[places, :N_COLUMNS])
             told[places, HELD] = np.packbits(held, axis=1).view(np.int16)
             told[places, ENDING] = ending
-        return np.split(told, ends[:-1])
+        return [told[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
     def columns(self, told: np.ndarray, semitones: np.ndarray) -> np.ndarray:
         """Return the columns of told events, moved by so many semitones, which must keep them in the pitch range.

@@ -35,18 +35,17 @@ class GridLoss(NamedTuple):
 
 
 def grid_losses(onsets_beat: Sequence[np.ndarray], tempos_bpm: Sequence[float]) -> dict[int, GridLoss]:
-    """Return what each grid loses; nothing of no music.
+    """Return what each grid loses; of no music nothing is lost.
 
     Parameters
     ----------
     onsets_beat
-        Onsets of each piece in beats; notes that begin together count once.
+        Distinct onsets of each piece in beats: notes that begin together count once.
     tempos_bpm
         Beats a minute of each piece.
     """
-    distinct = [np.unique(onsets) for onsets in onsets_beat]
-    onset = np.concatenate([*distinct, np.zeros(0)])
-    beat_seconds = np.repeat(60 / np.asarray(tempos_bpm, float), [len(onsets) for onsets in distinct])
+    onset = np.concatenate([*onsets_beat, np.zeros(0)])
+    beat_seconds = np.repeat(60 / np.asarray(tempos_bpm, float), [len(onsets) for onsets in onsets_beat])
     losses = {}
     for grid in GRIDS:
         moved_seconds = np.abs(onset * grid - np.rint(onset * grid)) / grid * beat_seconds

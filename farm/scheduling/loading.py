@@ -7,7 +7,7 @@ the clock and it has no bars, see `farm.music.encoding`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 
 from farm import layout
+from farm.config import digest
 from farm.corpus.tables import note_parts, read_pieces
 from farm.music.encoding import FREE, NOMINAL_BPM, NOTE, VELOCITY_BAND, Encoding, encode
 from farm.music.features import N_TOLD, Features
 from farm.music.grid import GridLoss, choose_grid, grid_losses
+from farm.scheduling.plan import CODE_VERSIONS
 from farm.storage import Storage
 
 _LEAST_VELOCITY_BANDS = 3  # fewer are a program's defaults, not a player's touch
@@ -36,11 +38,14 @@ class Music:
         Note array by piece_id.
     encoding
         With velocity only where the corpus has any, on the grid it needs.
+    losses
+        What each grid would lose of the onsets.
     """
 
     pieces: pd.DataFrame
     notes: dict[str, np.ndarray]
     encoding: Encoding
+    losses: dict[int, GridLoss]
 
     def ids(self, split: str) -> list[str]:
         """Return the pieces of 'train' or 'heldout', in a fixed order."""
@@ -83,7 +88,8 @@ def load_music(storage: Storage, style: str, encoding: Encoding | None = None) -
     notes = {piece: np.zeros(0, NOTE) for piece in pieces.index}
     for part in note_parts(storage, style, _performed(pieces)):
         notes |= part
-    return Music(pieces, notes, encoding or choose_encoding(storage, style)[0])
+    fitting, losses = _fitting(pieces, [notes])
+    return Music(pieces, notes, encoding or fitting, losses)
 
 
 def read_told_pieces(storage: Storage, style: str) -> pd.DataFrame:
@@ -99,13 +105,7 @@ def read_told_pieces(storage: Storage, style: str) -> pd.DataFrame:
 def choose_encoding(storage: Storage, style: str) -> tuple[Encoding, dict[int, GridLoss]]:
     """Return the encoding that fits a style, and what every grid would lose."""
     pieces = read_told_pieces(storage, style)
-    onsets, tempos, bands = [], [], set[int]()
-    for part in note_parts(storage, style, _performed(pieces)):
-        onsets += [notes["onset_beat"] for notes in part.values()]
-        tempos += [float(pieces["tempo_bpm"][piece]) for piece in part]
-        bands |= set().union(*(np.unique(notes["velocity"] // VELOCITY_BAND).tolist() for notes in part.values()))
-    losses = grid_losses(onsets, tempos)
-    return Encoding(grid=choose_grid(losses), has_velocity=len(bands) >= _LEAST_VELOCITY_BANDS), losses
+    return _fitting(pieces, note_parts(storage, style, _performed(pieces)))
 
 
 def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: str) -> dict[str, np.ndarray]:
@@ -120,9 +120,7 @@ def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: s
     -------
     By piece_id, int16, shape (n_events, N_TOLD) each; read-only.
     """
-    from farm.config import digest
-
-    key = digest([notes_digest, encoding.to_json()])[:16]
+    key = digest([notes_digest, encoding.to_json(), CODE_VERSIONS["train"]])[:16]
     data, bounds = layout.told_events(style, key), layout.told_bounds(style, key)
     if not (storage.exists(bounds) and storage.exists(data)):
         places: dict[str, list[int]] = {}
@@ -141,11 +139,24 @@ def split_events(
     return train, heldout
 
 
+def _fitting(pieces: pd.DataFrame, parts: Iterable[dict[str, np.ndarray]]) -> tuple[Encoding, dict[int, GridLoss]]:
+    """Return the encoding that fits these notes, and what every grid would lose."""
+    tempo_of = pieces["tempo_bpm"].to_dict()
+    onsets, tempos, bands = [], [], set[int]()
+    for part in parts:
+        onsets += [np.unique(notes["onset_beat"]) for notes in part.values()]
+        tempos += [tempo_of[piece] for piece in part]
+        bands |= set().union(*(np.unique(notes["velocity"] // VELOCITY_BAND).tolist() for notes in part.values()))
+    losses = grid_losses(onsets, tempos)
+    return Encoding(grid=choose_grid(losses), has_velocity=len(bands) >= _LEAST_VELOCITY_BANDS), losses
+
+
 def _told_parts(storage: Storage, style: str, encoding: Encoding, places: dict[str, list[int]]) -> Iterator[bytes]:
     """Yield the told events of a style part by part, and fill in where each piece lies."""
     pieces, features, at = read_told_pieces(storage, style), Features(encoding), 0
+    metre_of = pieces["time_signature"].to_dict()
     for part in note_parts(storage, style, _performed(pieces)):
-        events = [encode(notes, encoding, pieces["time_signature"][piece]) for piece, notes in part.items()]
+        events = [encode(notes, encoding, metre_of[piece]) for piece, notes in part.items()]
         for piece, rows in zip(part, events, strict=True):
             places[piece] = [at, at + len(rows)]
             at += len(rows)
