@@ -40,7 +40,7 @@ LOUD = Encoding(has_velocity=True)
 
 
 class Noise:
-    """A network without sense: answers are a hash of what it was fed, sharpened by `force`; `dense` is without rests."""
+    """A network without sense: answers are hashes of what it was fed, sharpened by `force`; `dense` is without rest."""
 
     def __init__(self, encoding=ENCODING, force=3.0, stop=0.0, sure=None, dense=False):
         self.encoding, self.force, self.stop, self.sure, self.dense = encoding, force, stop, sure or {}, dense

@@ -8,7 +8,7 @@ Pitches are MIDI note numbers (60 is middle C), velocities 1–127; a score with
 """
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -104,7 +104,7 @@ def note_parts(storage: Storage, style: str, performed: Collection[str] = ()) ->
     Parameters
     ----------
     performed
-        Pieces told in beats of the clock: a beat is half a second (`NOMINAL_BPM`), a bar four of them.
+        Pieces told by the clock, see `note_array`.
     """
     columns = ["piece_id", "is_drum", *(NOTE.names or ()), "onset_second", "duration_second"]
     for key in storage.list(layout.notes_folder(style), ".parquet"):
@@ -121,15 +121,24 @@ def _note_arrays(table: pa.Table, performed: Collection[str]) -> dict[str, np.nd
         return {}
     ids = table["piece_id"].dictionary_encode().combine_chunks()
     codes = ids.indices.to_numpy()
-    rows = np.zeros(len(table), NOTE)
-    for name in NOTE.names or ():
-        rows[name] = table[name].to_numpy()
     clock = np.isin(codes, [code for code, piece in enumerate(ids.dictionary.to_pylist()) if piece in performed])
-    for beats, seconds in (("onset_beat", "onset_second"), ("duration_beat", "duration_second")):
-        rows[beats][clock] = table[seconds].to_numpy()[clock] * (NOMINAL_BPM / 60)
-    rows["beat_in_bar"][clock] = rows["onset_beat"][clock] % 4
+    rows = note_array({name: table[name].to_numpy() for name in table.column_names if name != "piece_id"}, clock)
     bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
     return {ids.dictionary[codes[start]].as_py(): rows[start:end] for start, end in pairwise(bounds)}
+
+
+def note_array(columns: Mapping[str, np.ndarray], clock: np.ndarray) -> np.ndarray:
+    """Return columns of the notes table as a note array (dtype NOTE), told by the clock where `clock` says so.
+
+    A beat is then half a second (`NOMINAL_BPM`), a bar four of them.
+    """
+    rows = np.zeros(len(clock), NOTE)
+    for name in NOTE.names or ():
+        rows[name] = columns[name]
+    for beats, seconds in (("onset_beat", "onset_second"), ("duration_beat", "duration_second")):
+        rows[beats][clock] = columns[seconds][clock] * (NOMINAL_BPM / 60)
+    rows["beat_in_bar"][clock] = rows["onset_beat"][clock] % 4
+    return rows
 
 
 def to_bytes(table: pa.Table) -> bytes:
