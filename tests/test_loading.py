@@ -18,7 +18,9 @@ from farm.corpus.reading_batches import make_batches, read_batch
 from farm.corpus.sources import list_files
 from farm.music.encoding import FREE, METRE, N_COLUMNS, NOMINAL_BPM, NOTE, POSITION, STEPS_PER_BEAT, decode, encode
 from farm.music.features import Features
+from farm.music.grid import GridLoss
 from farm.piece import _read_primer
+from farm.scheduling.entries import time_grid
 from farm.scheduling.loading import choose_encoding, load_music, map_events, split_events
 from farm.storage import Storage
 
@@ -195,6 +197,15 @@ def test_a_style_gets_the_grid_that_it_needs(tmp_path):
         assert losses[grid].moved_share == 0
         music = load_music(storage, STYLE)
         assert (music.encoding, music.losses) == (encoding, losses)
+
+
+def test_an_entry_says_what_the_grid_loses_and_what_coarser_ones_would():
+    losses = {12: GridLoss(0.2, 0.003), 24: GridLoss(0.05, 0.001), 48: GridLoss(0.0, 0.0005)}
+    coarser = {"12": {"moved_share": 0.2, "mean_seconds": 0.003}}
+    told = {"places_per_beat": 24, "moved_share": 0.05, "mean_seconds": 0.001, "coarser": coarser}
+    assert time_grid(24, losses) == told
+    assert time_grid(12, losses)["coarser"] == {}
+    assert list(time_grid(48, losses)["coarser"]) == ["12", "24"]
 
 
 def test_without_music_the_coarsest_grid_is_enough(tmp_path):
