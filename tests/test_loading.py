@@ -214,3 +214,5 @@ def test_without_music_the_coarsest_grid_is_enough(tmp_path):
     encoding, losses = choose_encoding(storage, STYLE)
     assert (encoding.grid, encoding.has_velocity) == (12, False)
     assert all(loss.moved_share == 0 for loss in losses.values())
+    assert map_events(storage, STYLE, encoding, "d") == {}
+    assert split_events(storage, STYLE, encoding, "d") == ([], [])

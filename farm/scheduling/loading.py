@@ -123,11 +123,14 @@ def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: s
     key = digest([notes_digest, encoding.to_json(), CODE_VERSIONS["train"]])[:16]
     data, bounds = layout.told_events(style, key), layout.told_bounds(style, key)
     if not (storage.exists(bounds) and storage.exists(data)):
-        places: dict[str, list[int]] = {}
-        storage.write_chunks(data, _told_parts(storage, style, encoding, places))
-        storage.write_text(bounds, json.dumps(places))
+        made: dict[str, list[int]] = {}
+        storage.write_chunks(data, _told_parts(storage, style, encoding, made))
+        storage.write_text(bounds, json.dumps(made))
+    places = storage.read_json(bounds)
+    if not places:
+        return {}  # an empty file cannot be mapped
     rows: Any = np.memmap(storage.path(data), np.int16, "r").reshape(-1, N_TOLD)
-    return {piece: rows[start:end] for piece, (start, end) in storage.read_json(bounds).items()}
+    return {piece: rows[start:end] for piece, (start, end) in places.items()}
 
 
 def split_events(
