@@ -27,6 +27,16 @@ def reading_pieces(key: str) -> str:
     return f"{CACHE}/readings/{key}.pieces.arrow"
 
 
+def told_events(style: str, digest: str) -> str:
+    """Return the raw told events of a style that training maps into memory; safe to delete at any time."""
+    return f"{CACHE}/events/{style}-{digest}.i16"
+
+
+def told_bounds(style: str, digest: str) -> str:
+    """Return where each piece lies in `told_events`; written last, so it is that file's receipt."""
+    return f"{CACHE}/events/{style}-{digest}.json"
+
+
 def notes_folder(style: str) -> str:
     return f"{NOTES}/{style}"
 

@@ -12,7 +12,7 @@ from farm.composing.player import Player
 from farm.composing.render import Sheet, render
 from farm.composing.sampling import compose
 from farm.errors import FarmError
-from farm.music.encoding import NOTE, Encoding, decode, encode
+from farm.music.encoding import Encoding, decode, encode
 from farm.storage import Storage
 
 _DEFAULT_NOTES = 200
@@ -66,7 +66,7 @@ def compose_piece(name: str, output: Path, wish: Wish, storage: Storage) -> dict
     tempo_bpm = float(wish.tempo_bpm or own.get("tempo_bpm") or 100)
     metre_name = model.encoding.metres[metre]
     title = str(model.card.get("title") or model.card.get("style") or "")
-    sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if metre_name != "other" else "4/4")
+    sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")
     data = render(notes, output.name, sheet, transpose=wish.transpose)
     Storage(output.resolve().parent).write_bytes(output.name, data)
     end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
@@ -106,6 +106,7 @@ def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
     from farm.config import Filters
     from farm.corpus.describing import describe
     from farm.corpus.readers import read_file
+    from farm.corpus.tables import note_array
 
     try:
         data = path.read_bytes()
@@ -116,7 +117,7 @@ def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
     (failure,) = described.facts["failure"]
     if failure:
         raise FarmError(f"{path}: {failure}; name another MIDI file or score as primer")
-    notes = np.zeros(described.bounds[-1], NOTE)
-    for name in NOTE.names or ():
-        notes[name] = described.notes[name]
-    return encode(notes, encoding, reading.time_signature), encoding.metre_class(reading.time_signature)
+    is_performed = described.facts["time_base"] == ["seconds"]
+    notes = note_array(described.notes, np.full(described.bounds[-1], is_performed))
+    metre = None if is_performed else reading.time_signature
+    return encode(notes, encoding, metre), encoding.metre_class(metre)

@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,18 @@ class Storage:
 
     def write_bytes(self, key: str, data: bytes) -> Path:
         """Replace `key` by `data`, durably, and return its path."""
+        return self.write_chunks(key, [data])
+
+    def write_chunks(self, key: str, chunks: Iterable[bytes]) -> Path:
+        """Replace `key` by one chunk after the other, as `write_bytes` does, without holding them all at once."""
         target = self.path(key)
         with _told(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(data)
+                    for chunk in chunks:
+                        file.write(chunk)
                     file.flush()
                     os.fsync(file.fileno())
                 os.chmod(temporary, 0o644)

@@ -10,7 +10,18 @@ from small_music import tune
 
 from farm.music import baselines
 from farm.music.baselines import ESCAPE_WEIGHT, MAX_ORDER, evaluate
-from farm.music.encoding import DURATION, PITCH, POSITION, TIME, VELOCITY, Encoding, encode, transpose
+from farm.music.encoding import (
+    BEATS,
+    DURATION,
+    PITCH,
+    POSITION,
+    STEP,
+    STEPS_PER_BEAT,
+    VELOCITY,
+    Encoding,
+    encode,
+    transpose,
+)
 
 ENCODING = Encoding()
 LOUD = Encoding(has_velocity=True)
@@ -59,13 +70,18 @@ def slow_contexts(events, at):
             return OUTSIDE
         return value(PITCH, back) - (value(PITCH, back + 1) if at - back - 1 >= 0 else OUTSIDE)
 
+    def time(back):
+        return value(BEATS, back) * STEPS_PER_BEAT + value(STEP, back) if at - back >= 0 else OUTSIDE
+
     orders = range(1, MAX_ORDER + 1)
-    time, pitch, duration = value(TIME, 0), interval(0), value(DURATION, 0)
-    yield "time", [value(POSITION, 1), *((value(DURATION, k), value(TIME, k)) for k in orders)], time
-    yield "pitch", [time, *((value(TIME, k), interval(k)) for k in orders)], pitch
+    beats, now = value(BEATS, 0), time(0)
+    before = [(value(DURATION, k), time(k)) for k in orders]
+    yield "beats", [value(POSITION, 1), *before], beats
+    yield "step", [(beats, value(POSITION, 1)), *before], value(STEP, 0)
+    yield "pitch", [now, *((time(k), interval(k)) for k in orders)], interval(0)
     first = (value(DURATION, 1), value(POSITION, 0))
-    yield "duration", [time, first, *((value(TIME, k - 1), value(DURATION, k)) for k in range(2, 7))], duration
-    yield "velocity", [time, *((value(VELOCITY, k), value(TIME, k - 1)) for k in orders)], value(VELOCITY, 0)
+    yield "duration", [now, first, *((time(k - 1), value(DURATION, k)) for k in range(2, 7))], value(DURATION, 0)
+    yield "velocity", [now, *((value(VELOCITY, k), time(k - 1)) for k in orders)], value(VELOCITY, 0)
 
 
 def slow_evaluate(train, heldout, encoding, down, up):
@@ -74,7 +90,7 @@ def slow_evaluate(train, heldout, encoding, down, up):
     for events in train:
         for at in range(1, len(events)):
             for name, contexts, symbol in slow_contexts(events, at):
-                if name in models and (name == "time" or events[at, TIME] != encoding.stop):
+                if name in models and (name == "beats" or events[at, BEATS] != encoding.stop):
                     models[name].learn(contexts, symbol)
         for pitch in events[1:-1, PITCH].tolist():
             register.update(p for p in range(pitch - down, pitch + up + 1) if 0 <= p < 128)
@@ -83,7 +99,7 @@ def slow_evaluate(train, heldout, encoding, down, up):
     for events in heldout:
         for at in range(1, len(events)):
             for name, contexts, symbol in slow_contexts(events, at):
-                if name in models and (name == "time" or events[at, TIME] != encoding.stop):
+                if name in models and (name == "beats" or events[at, BEATS] != encoding.stop):
                     chance = (register[int(events[at, PITCH])] + escape / 128) / (register.total() + escape)
                     total[name] += models[name].price(contexts, symbol, chance if name == "pitch" else None)
     n_notes = sum(len(events) - 2 for events in heldout)
@@ -103,8 +119,8 @@ def test_without_training_every_class_is_as_likely():
     heldout = pieces([1])
     n_notes = len(heldout[0]) - 2
     sizes = ENCODING.n_classes
-    per_note = np.log2(sizes["time"]) + np.log2(sizes["pitch"]) + np.log2(sizes["duration"])
-    wanted = per_note + np.log2(sizes["time"]) / n_notes  # STOP costs a time
+    per_note = sum(np.log2(sizes[field]) for field in ("beats", "step", "pitch", "duration"))
+    wanted = per_note + np.log2(sizes["beats"]) / n_notes  # STOP costs its beats alone
     assert bits([], heldout)["bits_per_note"] == pytest.approx(wanted)
 
 

@@ -184,8 +184,10 @@ HOSTILE = {
     "a card of NaN": metadata("card", lambda _: '{"a":NaN}'),
     "a card nested deeply": metadata("card", lambda _: "[" * 200_000),
     "an encoding with an unknown key": encoding_with(code=1),
-    "an encoding without times": encoding_with(time_steps=[]),
-    "an encoding with times that fall": encoding_with(time_steps=[0, 5, 3]),
+    "an encoding without durations": encoding_with(duration_steps=[]),
+    "an encoding with durations that fall": encoding_with(duration_steps=[1, 5, 3]),
+    "an encoding with a beat of too few steps": encoding_with(steps_per_beat=6, grid=6),
+    "an encoding without a free metre": encoding_with(metres=["4/4", "other"]),
     "an encoding with a bar of nothing": encoding_with(metres=["4/0"]),
     "an encoding with an endless bar": encoding_with(metres=["999999999/1"]),
     "an encoding with words for numbers": encoding_with(n_pitches="128"),
@@ -806,9 +808,7 @@ def test_a_single_file_and_things_that_are_no_models(tmp_path):
     assert len(verify(path)) == 1
     assert "bach-1.farm.safetensors" in verify(path)[0]
     path.write_bytes(PACKED)
-    assert verify(path) == [
-        "bach-1.farm.safetensors: weights: 'duration.known.kernel' is missing; get the model file again"
-    ]
+    assert verify(path) == ["bach-1.farm.safetensors: weights: 'beats.out.bias' is missing; get the model file again"]
     assert "neither" in verify(tmp_path)[0]
     assert "missing" in verify(tmp_path / "nothing")[0]
     (tmp_path / "catalog").mkdir()

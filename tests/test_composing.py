@@ -3,6 +3,7 @@
 import io
 import wave
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,12 +17,18 @@ from farm.composing.render import playable, render, transposed
 from farm.composing.sampling import compose
 from farm.errors import FarmError
 from farm.music.encoding import (
+    BEATS,
     DURATION,
+    FREE,
+    GRIDS,
+    LONGEST_BAR_STEPS,
+    MAX_BEATS,
     METRE,
     NOTE,
     PITCH,
     POSITION,
-    TIME,
+    STEP,
+    STEPS_PER_BEAT,
     VELOCITY,
     Encoding,
     decode,
@@ -33,10 +40,10 @@ LOUD = Encoding(has_velocity=True)
 
 
 class Noise:
-    """A network without sense: every answer is a hash of what it was fed, sharpened by `force`."""
+    """A network without sense: answers are hashes of what it was fed, sharpened by `force`; `dense` is without rest."""
 
-    def __init__(self, encoding=ENCODING, force=3.0, stop=0.0, sure=None):
-        self.encoding, self.force, self.stop, self.sure = encoding, force, stop, sure or {}
+    def __init__(self, encoding=ENCODING, force=3.0, stop=0.0, sure=None, dense=False):
+        self.encoding, self.force, self.stop, self.sure, self.dense = encoding, force, stop, sure or {}, dense
 
     def start(self, n):
         return np.zeros(n, np.uint64)
@@ -54,8 +61,9 @@ class Noise:
         )
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0x94D049BB133111EB)
         logits = (mixed >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24) * np.float32(self.force)
-        if field == "time":
+        if field == "beats":
             logits[:, self.encoding.stop] = self.stop
+            logits[:, 2 : self.encoding.stop] -= np.inf if self.dense else 0
         if field in self.sure:
             logits[:, self.sure[field]] += 50
         return logits
@@ -65,18 +73,21 @@ def check_order(piece, encoding, metre):
     """The rules of `farm.music.encoding`, checked apart from the code that keeps them."""
     events = piece.events.astype(int)
     assert events.dtype.kind == "i"
-    assert (events[0, :METRE][:4] == encoding.start_row[:4]).all()
+    assert (events[0, :POSITION] == encoding.start_row[:POSITION]).all()
     assert (events[:, METRE] == metre).all()
-    assert events[-1, TIME] == encoding.stop
-    assert (events[-1, PITCH:METRE] == 0).all()
+    assert events[-1, BEATS] == encoding.stop
+    assert (events[-1, STEP:METRE] == 0).all()
     body = events[1:-1]
-    assert (body[:, TIME] < encoding.stop).all()
+    assert (body[:, BEATS] <= MAX_BEATS).all()
+    assert ((body[:, STEP] >= 0) & (body[:, STEP] < STEPS_PER_BEAT)).all()
+    assert (body[:, STEP] * encoding.grid % STEPS_PER_BEAT == 0).all(), "on the style's grid"
     assert ((body[:, PITCH] >= 0) & (body[:, PITCH] < encoding.n_pitches)).all()
     assert ((body[:, DURATION] >= 0) & (body[:, DURATION] < len(encoding.duration_steps))).all()
-    onset = np.cumsum(np.array(encoding.time_steps)[body[:, TIME]])
+    onset = np.cumsum(body[:, BEATS] * STEPS_PER_BEAT + body[:, STEP])
     bar = encoding.bar_steps(metre)
     assert onset[0] < bar
-    assert (body[:, POSITION] == np.minimum(onset % bar, encoding.n_positions - 1)).all()
+    position = np.minimum(onset % bar, LONGEST_BAR_STEPS - 1) if encoding.metres[metre] != FREE else 0
+    assert (body[:, POSITION] == position).all()
     keys = [tuple(row) for row in np.column_stack([onset, body[:, PITCH], body[:, DURATION]])]
     assert keys == sorted(keys)
 
@@ -90,9 +101,10 @@ def check_order(piece, encoding, metre):
     top_p=st.floats(0.01, 1),
     greedy=st.booleans(),
     loud=st.booleans(),
+    grid=st.sampled_from(GRIDS),
 )
-def test_every_piece_keeps_the_rules_of_order(seed, metre, notes, temperature, top_p, greedy, loud):
-    encoding = LOUD if loud else ENCODING
+def test_every_piece_keeps_the_rules_of_order(seed, metre, notes, temperature, top_p, greedy, loud, grid):
+    encoding = replace(LOUD if loud else ENCODING, grid=grid)
     pieces = compose(
         Noise(encoding, stop=2.0),
         encoding,
@@ -113,11 +125,11 @@ def test_every_piece_keeps_the_rules_of_order(seed, metre, notes, temperature, t
             assert (piece.events[1:-1, VELOCITY] == 0).all()
 
 
-@pytest.mark.parametrize("metre", ["4/4", "3/8", "12/8"])
+@pytest.mark.parametrize("metre", ["4/4", "3/8", "12/8", FREE])
 def test_bars_end_with_the_last_bar(metre):
     number = ENCODING.metre_class(metre)
     beats = ENCODING.bar_steps(number) / ENCODING.steps_per_beat
-    for piece in compose(Noise(stop=-50), ENCODING, bars=5, metre=number, seed=3, count=4):
+    for piece in compose(Noise(stop=-50, dense=True), ENCODING, bars=5, metre=number, seed=3, count=4):
         check_order(piece, ENCODING, number)
         assert not piece.stopped
         notes = decode(piece.events, ENCODING)
@@ -126,7 +138,7 @@ def test_bars_end_with_the_last_bar(metre):
 
 
 def test_a_bar_that_is_never_left_ends_as_well():
-    [piece] = compose(Noise(sure={"time": 0}), ENCODING, bars=1, greedy=True)
+    [piece] = compose(Noise(sure={"beats": 0, "step": 0}), ENCODING, bars=1, greedy=True)
     assert len(piece.events) - 2 == 128
 
 
@@ -134,10 +146,10 @@ def test_stop_ends_a_piece_but_not_before_a_quarter_of_it():
     [piece] = compose(Noise(stop=100), ENCODING, notes=80, seed=1)
     assert piece.stopped
     assert len(piece.events) - 2 == 20
-    [piece] = compose(Noise(stop=100), ENCODING, bars=8, seed=1)
+    [piece] = compose(Noise(stop=100, dense=True), ENCODING, bars=8, seed=1)
     assert piece.stopped
-    onset = np.cumsum(np.array(ENCODING.time_steps)[piece.events[1:-1, TIME]])
-    assert onset[-1] // 48 == 1, "two of eight bars"
+    onset = decode(piece.events, ENCODING)["onset_beat"]
+    assert onset[-1] // 4 == 1, "two of eight bars"
 
 
 def test_the_seed_decides_and_the_count_does_not():
@@ -160,9 +172,9 @@ def test_pieces_that_end_early_do_not_change_the_others():
 
 
 def test_a_low_temperature_is_the_greedy_choice_and_top_p_keeps_the_likely():
-    [greedy] = compose(Noise(), ENCODING, notes=40, greedy=True)
-    [cold] = compose(Noise(force=3000), ENCODING, notes=40, temperature=0.05)
-    [hot] = compose(Noise(force=3000), ENCODING, notes=40, temperature=10, top_p=1e-6)
+    [greedy] = compose(Noise(dense=True), ENCODING, notes=40, greedy=True)
+    [cold] = compose(Noise(force=3000, dense=True), ENCODING, notes=40, temperature=0.05)
+    [hot] = compose(Noise(force=3000, dense=True), ENCODING, notes=40, temperature=10, top_p=1e-6)
     assert cold.events.tobytes() == greedy.events.tobytes() == hot.events.tobytes()
     assert len(compose(Noise(), ENCODING, notes=40, greedy=True, count=2)) == 2
 
@@ -174,7 +186,7 @@ def test_draws_follow_the_chances():
             if field == "pitch":
                 logits[:, [40, 61]] = np.log([0.75, 0.25])
             else:
-                logits[:, 3] = 0
+                logits[:, {"beats": 1, "step": 0}.get(field, 3)] = 0
             return logits
 
     pieces = compose(Coin(), ENCODING, notes=20, count=100, top_p=1.0)
@@ -186,7 +198,7 @@ def test_draws_follow_the_chances():
 
 
 def test_the_guard_breaks_a_loop_and_says_so():
-    stuck = Noise(sure={"time": 12, "pitch": 60, "duration": 11})
+    stuck = Noise(sure={"beats": 1, "step": 0, "pitch": 60, "duration": 11})
     [looping] = compose(stuck, ENCODING, notes=100, greedy=True)
     assert (looping.events[1:-1, PITCH] == 60).all()
     assert sum(looping.interventions.values()) == 0
@@ -196,28 +208,20 @@ def test_the_guard_breaks_a_loop_and_says_so():
 
 
 def test_the_guard_bans_silence_and_endless_chords():
-    far = ENCODING.time_steps.index(384)
-    [silent] = compose(Noise(sure={"time": far}), ENCODING, notes=20, greedy=True)
-    assert (silent.events[2:-1, TIME] == far).all(), "the first note lies in the first bar all the same"
-    [guarded] = compose(Noise(sure={"time": far}), ENCODING, notes=20)
-    steps = np.array(ENCODING.time_steps)[guarded.events[1:-1, TIME]]
-    assert steps.max() <= MAX_SILENT_BARS * 48
+    far = Noise(sure={"beats": 12})
+    [silent] = compose(far, ENCODING, notes=20, greedy=True)
+    assert (silent.events[2:-1, BEATS] == 12).all(), "the first note lies in the first bar all the same"
+    [guarded] = compose(far, ENCODING, notes=20)
+    assert guarded.events[1:-1, BEATS].max() <= MAX_SILENT_BARS * 4
     assert guarded.interventions["silence"] > 10
-    [guarded] = compose(Noise(sure={"time": 0}), ENCODING, notes=60)
-    onsets = np.cumsum(guarded.events[1:-1, TIME] > 0)
+    [guarded] = compose(Noise(sure={"beats": 0, "step": 0}), ENCODING, notes=60)
+    onsets = np.cumsum(guarded.events[1:-1, [BEATS, STEP]].any(axis=1))
     assert np.bincount(onsets).max() == MAX_CHORD_NOTES
     assert guarded.interventions["cluster"] >= 2
 
 
 def test_the_guard_leaves_music_alone_that_needs_none():
-    class Walk(Noise):
-        def logits(self, hidden, field, rows):
-            logits = super().logits(hidden, field, rows)
-            if field == "time":
-                logits[:, 13:] = -np.inf  # neither silence nor, by a force of 6 at most, endless chords
-            return logits
-
-    pieces = compose(Walk(), ENCODING, notes=300, count=3)
+    pieces = compose(Noise(stop=-np.inf, dense=True), ENCODING, notes=300, count=3)
     assert all(sum(piece.interventions.values()) == 0 for piece in pieces)
 
 

@@ -13,6 +13,9 @@ from farm import layout
 from farm.config import Filters
 from farm.corpus import describing, filters, tables
 from farm.corpus.reading import SILENCE
+from farm.music.encoding import GRIDS
+from farm.music.grid import GridLoss
+from farm.scheduling.entries import time_grid
 from farm.storage import Storage
 from farm.website import counts, reasons
 from farm.website.corpus_pictures import pictures, ring_place
@@ -82,6 +85,32 @@ def test_the_facts_are_those_of_the_tables(storage: Storage) -> None:
     assert "Families 7" in told
     assert "Repaired 1" in told
     assert "beat grid" not in told, "the table does not say which pieces lie on a grid"
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (0.003, "0.3 % of them move by more than 15 ms."),
+        (0.0002, "less than 0.1 % of them move by more than 15 ms."),
+        (0.0, "none of them moves by more than 15 ms."),
+    ],
+)
+def test_the_page_says_what_the_grid_loses(storage: Storage, moved: float, said: str) -> None:
+    entry = model(storage, STYLE, "r1")
+    losses = {grid: GridLoss(moved, 0.001) for grid in GRIDS}
+    entry["corpus"] |= {"time_grid": time_grid(24, losses)}
+    publish(storage, 1, [entry], [])
+    write_site(storage)
+    assert f"Onsets are told on a grid of 24 places to the beat; {said}" in words(page(storage, f"styles/{STYLE}.html"))
+
+
+@pytest.mark.parametrize("told", [None, "", 7, {}, {"places_per_beat": "many"}, {"places_per_beat": 24}])
+def test_a_page_without_a_grid_says_nothing_of_it(storage: Storage, told: Any) -> None:
+    entry = model(storage, STYLE, "r1")
+    entry["corpus"] |= {"time_grid": told}
+    publish(storage, 1, [entry], [])
+    write_site(storage)
+    assert "Onsets are told" not in words(page(storage, f"styles/{STYLE}.html"))
 
 
 def test_every_picture_is_drawn_and_said_and_has_its_numbers(storage: Storage) -> None:

@@ -7,8 +7,23 @@ from hypothesis import strategies as st
 
 from farm.composing.player import Player, architecture, weight_shapes
 from farm.errors import IntegrityError
-from farm.music.encoding import DURATION, METRE, PITCH, POSITION, TIME, VELOCITY, Encoding, encode
-from farm.music.features import LONGEST_ENDING, Features
+from farm.music.encoding import (
+    BEATS,
+    COLUMN,
+    DURATION,
+    LONGEST_BAR_STEPS,
+    METRE,
+    N_COLUMNS,
+    PITCH,
+    POSITION,
+    STEP,
+    STEPS_PER_BEAT,
+    VELOCITY,
+    Encoding,
+    encode,
+    transpose,
+)
+from farm.music.features import ENDING, HELD, LONGEST_ENDING, N_TOLD, Features
 from tests.small_music import tune
 
 PLAIN, LOUD = Encoding(), Encoding(has_velocity=True)
@@ -36,44 +51,83 @@ def any_events(draw):
     def whole(top):
         return st.lists(st.integers(0, top), min_size=n, max_size=n)
 
-    rows = np.zeros((n, 6), np.int16)
-    rows[:, TIME] = draw(whole(PLAIN.stop - 1))
-    rows[:, PITCH] = draw(whole(127))
-    rows[:, DURATION] = draw(whole(len(PLAIN.duration_steps) - 1))
-    rows[:, POSITION] = draw(whole(PLAIN.n_positions - 1))
+    rows = np.zeros((n, N_COLUMNS), np.int16)
+    for column, name in ((BEATS, "beats"), (STEP, "step"), (PITCH, "pitch"), (DURATION, "duration")):
+        rows[:, column] = draw(whole(PLAIN.n_classes[name] - 1))
+    rows[:, BEATS] = np.where(rows[:, BEATS] == PLAIN.stop, 0, rows[:, BEATS] * draw(st.sampled_from([0, 1])))
+    rows[:, STEP] *= draw(st.sampled_from([0, 1]))
+    rows[:, PITCH] //= draw(st.sampled_from([1, 16]))
+    rows[:, POSITION] = draw(whole(LONGEST_BAR_STEPS - 1))
     rows[:, METRE] = draw(st.integers(0, len(PLAIN.metres) - 1))
-    return np.concatenate([PLAIN.start_row[None], rows]).astype(np.int16)
+    stop = np.zeros((draw(st.integers(0, 1)), N_COLUMNS), np.int16)
+    stop[:, BEATS], stop[:, METRE] = PLAIN.stop, rows[0, METRE]
+    return np.concatenate([PLAIN.start_row[None], rows, stop]).astype(np.int16)
 
 
 @settings(max_examples=60, deadline=None)
 @given(any_events())
 def test_what_sounds_is_shown_as_counted_by_hand(events):
-    features = Features(PLAIN)
-    columns = features.follow([events], len(events) + 2)[0]
-    assert not columns[len(events) :].any()
-    steps, lengths = np.array([*PLAIN.time_steps, 0, 0]), np.array([*PLAIN.duration_steps, 0])
-    onsets = np.cumsum(steps[events[:, TIME]])
-    ends = np.where(np.arange(len(events)) == 0, 0, onsets + lengths[events[:, DURATION]])
-    for row in range(len(events)):
-        sounding = np.flatnonzero(ends[:row] > onsets[row])
-        held = np.zeros(128, int)
-        held[events[sounding, PITCH]] = 1
+    features, lengths = Features(PLAIN), [*PLAIN.duration_steps, 0]
+    told = features.told([events])[0]
+    columns = features.columns(told, np.zeros(len(told), int))
+    assert told.shape == (len(events), N_TOLD)
+    at, sounding_until = 0, {}  # a pitch struck twice sounds until the later end
+    for row, event in enumerate(events.tolist()):
+        is_note = event[BEATS] < PLAIN.stop
+        at += event[BEATS] * STEPS_PER_BEAT + event[STEP] if is_note else 0
+        held = [int(sounding_until.get(pitch, 0) > at) for pitch in range(128)]
         start = features.starts["held"]
-        assert columns[row, start : start + 128].tolist() == held.tolist()
-        last = {}  # a pitch struck twice sounds until the later end
-        for earlier in range(row + 1):
-            pitch = events[earlier, PITCH]
-            last[pitch] = max(ends[earlier], last.get(pitch, 0))
-        left = [end - onsets[row] for end in last.values() if end > onsets[row]]
-        ending = min(min(left, default=0), LONGEST_ENDING)
+        assert columns[row, start : start + 128].tolist() == held
+        if is_note:
+            end = at + lengths[event[DURATION]]
+            sounding_until[event[PITCH]] = max(end, sounding_until.get(event[PITCH], 0))
+        soonest = min((end - at for end in sounding_until.values() if end > at), default=0)
+        ending = min(-(-soonest // 4), LONGEST_ENDING)  # four steps are a twelfth
         assert columns[row, features.starts["ending"] :].argmax() == ending
-        assert columns[row].sum() - held.sum() == 6  # one in each of metre, time, position, pitch, duration, ending
+        wanted = {"metre": event[METRE], "beats": event[BEATS], "step": event[STEP], "pitch": event[PITCH]}
+        wanted |= {"position": event[POSITION] // 4, "phase": event[POSITION] % 4, "duration": event[DURATION]}
+        wanted |= {"ending": ending}
+        ones = [features.starts[block] + value for block, value in wanted.items()]
+        assert sorted(np.flatnonzero(columns[row])) == sorted([*ones, *(start + np.flatnonzero(held))])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(any_events(), max_size=4), st.integers(-127, 127))
+def test_told_pieces_are_what_is_shown_step_by_step_transposed_too(pieces, semitones):
+    features = Features(PLAIN)
+    told = features.told(pieces)
+    assert len(told) == len(pieces)
+    for events, rows in zip(pieces, told, strict=True):
+        assert (rows[:, :N_COLUMNS] == events).all()
+        moved = transpose(events, semitones, PLAIN)
+        distance = semitones if (moved != events).any() else 0
+        columns = features.columns(rows, np.full(len(rows), distance))
+        left = features.silence(1)
+        for row, event in zip(columns, moved, strict=True):
+            shown, left = features.show(left, event[None])
+            assert (row == shown[0]).all()
+        anew = features.told([moved])[0]
+        assert (columns == features.columns(anew, np.zeros(len(rows), int))).all()
+        assert (anew[:, ENDING] == rows[:, ENDING]).all()
+        bits = [np.unpackbits(np.ascontiguousarray(one[:, HELD]).view(np.uint8), axis=1) for one in (rows, anew)]
+        assert (np.roll(bits[0], distance, axis=1) == bits[1]).all()
+
+
+def test_events_moved_by_different_distances_do_not_touch_each_other():
+    features, events = Features(LOUD), events_of(4, encoding=LOUD)
+    told = features.told([events])[0]
+    distances = np.arange(len(told)) % 5 - 2
+    mixed = features.columns(told, distances)
+    for distance in range(-2, 3):
+        alone = features.columns(told, np.full(len(told), distance))
+        assert (mixed[distances == distance] == alone[distances == distance]).all()
+    assert (told == features.told([events])[0]).all(), "what is given stays as it was"
 
 
 def test_columns_known_for_a_field_do_not_tell_it():
     features, rows = Features(LOUD), events_of(1, encoding=LOUD)[5:6]
     left = features.silence(1)
-    for field, column in (("pitch", PITCH), ("duration", DURATION), ("velocity", VELOCITY)):
+    for field, column in (("step", STEP), ("pitch", PITCH), ("duration", DURATION), ("velocity", VELOCITY)):
         other = rows.copy()
         other[:, column] = (other[:, column] + 1) % LOUD.n_classes[field]
         shown, changed = features.show(left, rows)[0], features.show(left, other)[0]
@@ -89,7 +143,7 @@ def test_numpy_plays_what_keras_trains(encoding, layers):
     weights = random_weights(description, encoding)
     events = np.concatenate([events_of(1, 48, encoding)[:-1], events_of(2, 10, encoding)[1:]])
     network, features = Network(description, encoding, dropout=0.2), Features(encoding)
-    columns = features.follow([events], len(events))
+    columns = features.columns(features.told([events])[0], np.zeros(len(events), int))[None]
     network(columns)
     for name, variable in network.weights_by_name().items():
         variable.assign(weights[name])
@@ -138,7 +192,7 @@ def test_a_field_sees_those_before_it_and_no_other():
         first = player.logits(state, field, row)
         for other_place, other in enumerate(LOUD.fields):
             changed = row.copy()
-            changed[:, other_place] = (changed[:, other_place] + 3) % LOUD.n_classes[other]
+            changed[:, COLUMN[other]] = (changed[:, COLUMN[other]] + 3) % LOUD.n_classes[other]
             same = np.array_equal(first, player.logits(state, field, changed))
             assert same == (other_place >= place), (field, other)
 
@@ -168,5 +222,5 @@ def test_weights_that_do_not_fit_are_refused_by_name():
         Player(description, PLAIN, {name: value for name, value in good.items() if name != "lstm1.bias"})
     with pytest.raises(IntegrityError, match="'extra' is not one of this network's"):
         Player(description, PLAIN, {**good, "extra": good["lstm1.bias"]})
-    with pytest.raises(IntegrityError, match=r"'time\.out\.bias' has shape \(3,\)"):
-        Player(description, PLAIN, {**good, "time.out.bias": np.zeros(3)})
+    with pytest.raises(IntegrityError, match=r"'beats\.out\.bias' has shape \(3,\)"):
+        Player(description, PLAIN, {**good, "beats.out.bias": np.zeros(3)})

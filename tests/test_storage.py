@@ -25,6 +25,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.json"]
 
 
+def test_chunks_that_break_off_leave_the_old_file_and_no_other(tmp_path):
+    storage = Storage(tmp_path)
+    storage.write_chunks("a/b.i16", iter([b"ol", b"", b"d"]))
+
+    def breaking():
+        yield b"new"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        storage.write_chunks("a/b.i16", breaking())
+    assert storage.read_bytes("a/b.i16") == b"old"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.i16"]
+
+
 def test_lines_survive_a_torn_one(tmp_path):
     storage = Storage(tmp_path)
     storage.append_json("log.jsonl", {"epoch": 1})

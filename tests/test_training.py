@@ -13,8 +13,8 @@ from farm.composing.player import architecture, weight_shapes
 from farm.composing.scoring import bits_per_note
 from farm.config import Network, Recipe, Training
 from farm.errors import StorageError, StyleError
-from farm.music.batches import batch, blocks, heldout_windows, training_windows, whole
-from farm.music.encoding import PITCH, TIME, Encoding, encode
+from farm.music.batches import Window, batch, blocks, heldout_windows, training_windows, whole
+from farm.music.encoding import BEATS, COLUMN, N_COLUMNS, NOTE, PITCH, POSITION, Encoding, encode, transpose
 from farm.music.features import Features
 from farm.storage import Storage
 from farm.training import snapshots
@@ -22,15 +22,17 @@ from farm.training.loop import fit
 from farm.training.stopping import stop_reason
 from tests.small_music import tune
 
-PLAIN = Encoding()
+PLAIN, LOUD = Encoding(), Encoding(has_velocity=True)
 CONTRACT = {
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "bits_per_note", "val_bits_per_note"),
     *("grad_norm", "learning_rate", "seconds", "notes_per_second"),
 }
 
 
-def piece(seed: int, bars: int = 12, tonic: int = 60) -> np.ndarray:
-    return encode(tune(seed, bars, tonic), PLAIN, "4/4")
+def piece(seed: int, bars: int = 12, tonic: int = 60, encoding: Encoding = PLAIN) -> np.ndarray:
+    """Return the told events of a tune."""
+    notes = tune(seed, bars, tonic, velocity=encoding.has_velocity)
+    return Features(encoding).told([encode(notes, encoding, "4/4")])[0]
 
 
 # --- batches
@@ -44,9 +46,9 @@ lengths = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 def test_an_epoch_predicts_every_row_once_and_never_crosses_pieces(bars, length, epoch):
     parts = whole([piece(number, count) for number, count in enumerate(bars)])
     windows = training_windows(parts, PLAIN, length, down=5, up=6, seed=1, epoch=epoch)
-    counts = [np.zeros(len(part.events), int) for part in parts]
+    counts = [np.zeros(len(part.told), int) for part in parts]
     for window in windows:
-        assert 0 <= window.start < window.first < window.end <= len(parts[window.part].events)
+        assert 0 <= window.start < window.first < window.end <= len(parts[window.part].told)
         assert window.end - window.start <= length + 1
         counts[window.part][window.first : window.end] += 1
     assert all(count[0] == 0 and (count[1:] == 1).all() for count in counts)
@@ -56,7 +58,7 @@ def test_an_epoch_predicts_every_row_once_and_never_crosses_pieces(bars, length,
 @given(lengths, st.integers(8, 64))
 def test_heldout_rows_are_predicted_once_after_context(bars, length):
     parts = whole([piece(number, count) for number, count in enumerate(bars)])
-    seen = [np.zeros(len(part.events), int) for part in parts]
+    seen = [np.zeros(len(part.told), int) for part in parts]
     for window in heldout_windows(parts, length):
         assert window.end - window.start <= length + 1
         assert window.semitones == 0
@@ -83,26 +85,55 @@ def test_transposition_stays_within_the_pitches(tonic):
         for window in training_windows(parts, PLAIN, 64, down=5, up=6, seed=1, epoch=epoch):
             found[window.part].add(window.semitones)
     for part, semitones in zip(parts, found, strict=True):
-        pitches = part.events[1:-1, PITCH]
+        pitches = part.told[1:-1, PITCH]
         assert semitones == set(range(-min(5, pitches.min()), min(6, 127 - pitches.max()) + 1))
 
 
-def test_a_batch_says_what_is_predicted():
-    parts = whole([piece(1, 2), piece(2, 6)])
-    windows = training_windows(parts, PLAIN, 24, down=2, up=2, seed=1, epoch=1)
-    features = Features(PLAIN)
-    made = batch(parts, windows, PLAIN, features, size=len(windows) + 2, length=24)
-    assert made.columns.shape == (len(windows) + 2, 25, features.n_columns)
-    notes = sum(part.n_notes for part in parts)
-    assert made.weights.sum((0, 1)).tolist() == [notes + len(parts), notes, notes]
+@pytest.mark.parametrize("encoding", [PLAIN, LOUD], ids=["quiet", "loud"])
+def test_a_batch_is_what_is_gathered_slowly(encoding):
+    parts = whole([piece(number, bars, encoding=encoding) for number, bars in ((1, 2), (2, 6), (3, 11))])
+    features, length = Features(encoding), 24
+    windows = training_windows(parts, encoding, length, down=2, up=2, seed=1, epoch=1)
+    assert len({window.semitones for window in windows}) > 1
+    made = batch(parts, windows, encoding, features, size=len(windows) + 2, length=length)
+    shapes = [
+        (len(windows) + 2, length + 1, features.n_columns),
+        *[(len(windows) + 2, length, len(encoding.fields))] * 2,
+    ]
+    assert [array.shape for array in made] == shapes
+    columns, targets, weights = (np.zeros_like(array) for array in made)
     for place, window in enumerate(windows):
-        rows = parts[window.part].events[window.start + 1 : window.end]
-        weights, targets = made.weights[place, : len(rows)], made.targets[place, : len(rows)]
-        predicted = (weights[:, 1] > 0) & (weights[:, 0] > 0)
-        assert (targets[predicted, 1] - rows[predicted, PITCH] == window.semitones).all()
-        assert (targets[:, 0] == rows[:, TIME]).all()
-        assert not weights[rows[:, TIME] == PLAIN.stop, 1:].any()
-        assert not weights[: window.first - window.start - 1].any()
+        events = transpose(parts[window.part].told[:, :N_COLUMNS], window.semitones, encoding)
+        left = features.silence(1)
+        for at, event in enumerate(events[: window.end]):  # from the beginning, so what sounds is known by counting
+            shown, left = features.show(left, event[None])
+            if at < window.start:
+                continue
+            columns[place, at - window.start] = shown[0]
+            if at == window.start:
+                continue
+            for field, name in enumerate(encoding.fields):
+                targets[place, at - window.start - 1, field] = event[COLUMN[name]]
+                is_there = name == "beats" or event[BEATS] != encoding.stop
+                weights[place, at - window.start - 1, field] = at >= window.first and is_there
+    for found, wanted in zip(made, (columns, targets, weights), strict=True):
+        assert found.dtype == wanted.dtype
+        assert (found == wanted).all()
+    notes = sum(part.n_notes for part in parts)
+    assert made.weights.sum((0, 1)).tolist() == [notes + len(parts), *[notes] * (len(encoding.fields) - 1)]
+
+
+def test_a_window_that_begins_inside_a_held_chord_shows_its_pitches():
+    rows = [(0, 8, pitch, 64, 0) for pitch in (48, 55, 60)] + [
+        (at / 2, 0.5, 72 + at % 3, 64, at / 2) for at in range(8)
+    ]
+    events = encode(np.array(rows, NOTE), PLAIN, "8/4")
+    parts, features = whole(Features(PLAIN).told([events])), Features(PLAIN)
+    made = batch(parts, [Window(0, 7, 8, 12, semitones=3)], PLAIN, features, size=1, length=8)
+    first = features.starts["held"]
+    for at in range(5 - 1):
+        assert np.flatnonzero(made.columns[0, at, first : first + 128]).tolist() == [51, 58, 63]
+    assert made.columns[0, 0, features.starts["ending"] :].argmax() == 6, "the tune's half beat ends first"
 
 
 def test_without_a_piece_to_hold_out_the_last_bars_are():
@@ -112,9 +143,9 @@ def test_without_a_piece_to_hold_out_the_last_bars_are():
     assert len(training) == 3
     assert len(heldout) == 2
     for part in heldout:
-        assert 0.08 < part.n_notes / (len(part.events) - 2) < 0.25
-        assert part.events[part.first, 4] == 0, "the block begins with a bar"
-        assert part.end == len(part.events)
+        assert 0.08 < part.n_notes / (len(part.told) - 2) < 0.25
+        assert part.told[part.first, POSITION] == 0, "the block begins with a bar"
+        assert part.end == len(part.told)
 
 
 # --- the LSTM layer
@@ -218,7 +249,8 @@ def test_training_learns_and_writes_what_the_contract_names(trained):
 def test_the_snapshot_plays_at_the_bits_that_training_reported(trained):
     storage, _ = trained
     assert max(map(len, HELDOUT)) < 4 * 16 + 2, "one held-out window takes a whole piece"
-    played = bits_per_note(snapshots.player(storage, "tunes", "one", 4), PLAIN, HELDOUT)
+    events = [told[:, :N_COLUMNS] for told in HELDOUT]
+    played = bits_per_note(snapshots.player(storage, "tunes", "one", 4), PLAIN, events)
     reported = lines_of(storage)[-1]["val_bits_per_note"]
     assert played == pytest.approx(reported, abs=0.02), "bfloat16 products may differ a little"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from farm.composing.guard import KINDS, Guard
-from farm.music.encoding import DURATION, METRE, PITCH, POSITION, TIME, Encoding
+from farm.music.encoding import BEATS, DURATION, METRE, PITCH, POSITION, STEP, Encoding
 
 MIN_SHARE = 0.25
 NOTES_PER_BAR = 128  # the end of a bar that a network would fill for ever
@@ -23,7 +23,7 @@ class Composition:
     Attributes
     ----------
     events
-        Event array with START and STOP, int16, shape (n_notes + 2, 6); the primer stands at its beginning.
+        Event array with START and STOP, int16, shape (n_notes + 2, 7); the primer stands at its beginning.
     stopped
         Whether the network ended the piece itself; otherwise the asked length did.
     primer_notes
@@ -45,7 +45,6 @@ class Draft:
         self.encoding = encoding
         self.metre = int(opening[-1, METRE])
         self.bar_steps = encoding.bar_steps(self.metre)
-        self.steps = np.append(np.asarray(encoding.time_steps, np.int64), 0)  # STOP takes no time
         self.last = np.tile(opening[-1], (n, 1))
         self.done = np.zeros(n, bool)
         self._opening = opening
@@ -53,8 +52,9 @@ class Draft:
         self._written: list[np.ndarray] = []
         self._lengths = np.zeros(n, np.int64)
         self._stopped = np.zeros(n, bool)
-        self._position = np.full(n, int(opening[-1, POSITION]), np.int64)
-        primer_steps = self.steps[opening[1:, TIME]].sum()
+        primer_steps = encoding.gaps(opening).sum()
+        self._off_grid = np.arange(encoding.steps_per_beat) % (encoding.steps_per_beat // encoding.grid) > 0
+        self._in_bar = np.full(n, primer_steps % self.bar_steps, np.int64)
         self._primer_bars = int(primer_steps // self.bar_steps) + 1 if self._has_notes else 0
         self._bar = np.full(n, max(self._primer_bars - 1, 0))
         self._bars = bars
@@ -68,12 +68,19 @@ class Draft:
     def legal(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Return which classes of a field may follow, bool, shape (n, n_classes); never an empty row."""
         allowed = np.ones((len(rows), self.encoding.n_classes[name]), bool)
-        if name == "time":
+        if name == "beats":
             allowed[:, self.encoding.stop] = self._may_stop()
             if self.first:
-                allowed[:, :-1] &= self.steps[:-1] < self.bar_steps
+                allowed[:, :-1] &= np.arange(self.encoding.stop) * self.encoding.steps_per_beat < self.bar_steps
             return allowed
-        in_chord = (rows[:, TIME] == 0) & (not self.first)
+        if name == "step":
+            allowed &= ~self._off_grid
+            if self.first:
+                allowed &= (
+                    rows[:, BEATS, None] * self.encoding.steps_per_beat + np.arange(allowed.shape[1]) < self.bar_steps
+                )
+            return allowed
+        in_chord = (rows[:, BEATS] == 0) & (rows[:, STEP] == 0) & (not self.first)
         if name == "pitch":
             allowed &= ~in_chord[:, None] | (np.arange(allowed.shape[1]) >= self.last[:, PITCH, None])
         elif name == "duration":
@@ -83,15 +90,14 @@ class Draft:
 
     def place(self, rows: np.ndarray) -> None:
         """Fill in the position in the bar that the chosen time leads to."""
-        where = (self._position + self.steps[rows[:, TIME]]) % self.bar_steps
-        rows[:, POSITION] = np.minimum(where, self.encoding.n_positions - 1)
+        rows[:, POSITION] = self.encoding.positions(self._in_bar + self.encoding.gaps(rows), self.metre)
 
     def add(self, rows: np.ndarray) -> None:
         """Write the next event of every piece that is not done yet."""
-        reached = self._position + self.steps[rows[:, TIME]]
+        reached = self._in_bar + self.encoding.gaps(rows)
         self._bar += reached // self.bar_steps
-        self._position = reached % self.bar_steps
-        stopping = ~self.done & (rows[:, TIME] == self.encoding.stop)
+        self._in_bar = reached % self.bar_steps
+        stopping = ~self.done & (rows[:, BEATS] == self.encoding.stop)
         self._stopped |= stopping
         self.done |= stopping
         if self._bars is not None:
@@ -104,7 +110,7 @@ class Draft:
     def compositions(self, guard: Guard | None) -> list[Composition]:
         end = self._opening[0].copy()
         end[:METRE] = 0
-        end[TIME] = self.encoding.stop
+        end[BEATS] = self.encoding.stop
         written = np.stack(self._written, axis=1)
         pieces = []
         for piece, length in enumerate(self._lengths):
@@ -124,7 +130,7 @@ class Draft:
     def _cut(self, events: np.ndarray) -> None:
         """Shorten, in place, what would sound past the last bar to the longest duration that still fits."""
         body = events[1:-1]
-        onset = np.cumsum(self.steps[body[:, TIME]])
+        onset = np.cumsum(self.encoding.gaps(body))
         room = (self._primer_bars + (self._bars or 0)) * self.bar_steps - onset
         longest = np.searchsorted(np.asarray(self.encoding.duration_steps), room, side="right") - 1
         body[:, DURATION] = np.minimum(body[:, DURATION], np.maximum(longest, 0))

@@ -12,7 +12,7 @@ without them only when a draw fell on one, so that a guard that has nothing to d
 
 import numpy as np
 
-from farm.music.encoding import DURATION, PITCH, TIME, Encoding
+from farm.music.encoding import BEATS, DURATION, PITCH, Encoding
 
 KINDS = ("loop", "silence", "cluster")
 
@@ -41,7 +41,8 @@ class Guard:
         self.interventions = np.zeros((n, len(KINDS)), np.int64)
         self._encoding = encoding
         self._active = np.ones(n, bool)
-        self._too_silent = np.append(np.asarray(encoding.time_steps) > MAX_SILENT_BARS * bar_steps, False)
+        self._too_silent = np.arange(encoding.stop) * encoding.steps_per_beat > MAX_SILENT_BARS * bar_steps
+        self._too_silent = np.append(self._too_silent, False)
         self._chord_notes = np.zeros(n, np.int64)
         self._heat = np.ones(n)
         self._heat_left = np.zeros(n, np.int64)
@@ -55,11 +56,19 @@ class Guard:
         """The factor on each piece's temperature now, shape (n,)."""
         return np.where(self._heat_left > 0, self._heat, 1.0)
 
-    def banned(self, field: str) -> np.ndarray | None:
-        """Return the classes of a field that the next event must not have, or None when all are free."""
-        if field == "time":
-            banned = np.tile(self._too_silent, (len(self._avoid), 1))
-            banned[:, 0] = self._chord_notes >= MAX_CHORD_NOTES
+    def banned(self, field: str, rows: np.ndarray) -> np.ndarray | None:
+        """Return the classes of a field that the next event must not have, or None when all are free.
+
+        Parameters
+        ----------
+        rows
+            The next event of every piece as far as it is decided, shape (n, 7).
+        """
+        if field == "beats":
+            return np.tile(self._too_silent, (len(self._avoid), 1))
+        if field == "step":
+            banned = np.zeros((len(self._avoid), self._encoding.steps_per_beat), bool)
+            banned[:, 0] = (rows[:, BEATS] == 0) & (self._chord_notes >= MAX_CHORD_NOTES)
             return banned
         if field == "pitch" and (self._avoid >= 0).any():
             banned = np.zeros((len(self._avoid), self._encoding.n_pitches), bool)
@@ -68,22 +77,21 @@ class Guard:
             return banned
         return None
 
-    def count(self, field: str, drawn: np.ndarray, again: np.ndarray) -> None:
+    def count(self, field: str, again: np.ndarray) -> None:
         """Note which pieces drew a banned class and had to draw again (`again`, bool, shape (n,))."""
-        if field != "time":
-            return  # a loop is counted once, when it is found
-        again = again & self._active
-        self.interventions[:, KINDS.index("silence")] += again & (drawn > 0)
-        self.interventions[:, KINDS.index("cluster")] += again & (drawn == 0)
+        kind = {"beats": "silence", "step": "cluster"}.get(field)
+        if kind is not None:  # a loop is counted once, when it is found
+            self.interventions[:, KINDS.index(kind)] += again & self._active
 
     def observe(self, rows: np.ndarray, active: np.ndarray) -> None:
-        """Take in the event that each piece went on with, shape (n, 6); pieces not `active` have ended."""
+        """Take in the event that each piece went on with, shape (n, 7); pieces not `active` have ended."""
         self._active = active
         self._heat_left = np.maximum(self._heat_left - 1, 0)
         self._avoid[:] = -1
-        self._chord_notes = np.where(rows[:, TIME] == 0, self._chord_notes + 1, 1)
+        gaps = self._encoding.gaps(rows)
+        self._chord_notes = np.where(gaps == 0, self._chord_notes + 1, 1)
         sizes = self._encoding.n_classes
-        codes = rows[:, TIME].astype(np.int64) * sizes["pitch"] + rows[:, PITCH]
+        codes = gaps * sizes["pitch"] + rows[:, PITCH]
         codes = codes * sizes["duration"] + rows[:, DURATION]
         self._same = np.where(self._figure == codes[:, None], self._same + 1, 0)
         self._figure = np.concatenate([codes[:, None], self._figure[:, :-1]], axis=1)

@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Time is counted in twelfths of a beat (a quarter note), as in the events. A key signature is a number of fifths:
+Time is counted in twelfths of a beat (a quarter note); finer onsets are rounded. A key signature is a number of fifths:
 sharps are positive, flats negative.
 
 What is lost: in every beat of a staff notes go to sixteenths or to triplets, whichever fits their onsets; at

@@ -5,10 +5,10 @@ What the network is, is written once, here (`weight_shapes`); `farm.training.net
 Conventions
 -----------
 An event's columns (`farm.music.features`) times `input` enter a stack of LSTM layers; where a layer is as wide as
-what it reads, that is added to its output. What the last layer gives is the *memory*. Time is chosen from the
-memory alone; each later field from a hidden layer over the memory and those columns of the next event that are
-known by then. Gates stand in the order input, forget, candidate, output. Matrices are float32, (n_in, n_out),
-applied from the right.
+what it reads, that is added to its output. What the last layer gives is the *memory*. The whole beats of the next
+event's time are chosen from the memory alone; each later field from a hidden layer over the memory and those columns of
+the next event that are known by then. Gates stand in the order input, forget, candidate, output. Matrices are
+float32, (n_in, n_out), applied from the right.
 """
 
 from collections.abc import Mapping, Sequence
@@ -119,7 +119,7 @@ class Player:
         return State(self._features.silence(n), tuple((zeros, zeros) for zeros in silent), silent[-1])
 
     def feed(self, state: State, rows: np.ndarray) -> State:
-        """Return the state after one more event of every piece; `rows` has shape (n_pieces, 6)."""
+        """Return the state after one more event of every piece; `rows` has shape (n_pieces, 7)."""
         columns, left = self._features.show(state.left, rows)
         flow = columns.astype(np.float32) @ self._weights["input.kernel"] + self._weights["input.bias"]
         cells = []
@@ -135,8 +135,8 @@ class Player:
         Parameters
         ----------
         rows
-            The next event of every piece: the fields before `field` are decided, and unless that is the time
-            also position and metre; the others may hold anything that is a class.
+            The next event of every piece: the fields before `field` are decided, and the metre, and from the
+            pitch on the position; the others may hold anything that is a class.
         """
         flow = state.memory
         if field != PREDICTED[0]:

@@ -16,7 +16,7 @@ import numpy as np
 from farm.composing.draft import NOTES_PER_BAR, Composition, Draft
 from farm.composing.guard import Guard
 from farm.errors import FarmError
-from farm.music.encoding import METRE, PITCH, POSITION, PREDICTED, TIME, Encoding
+from farm.music.encoding import BEATS, METRE, POSITION, PREDICTED, STEP, Encoding
 
 MAX_NOTES = 1_000_000
 
@@ -103,21 +103,29 @@ class _Chooser:
         """Draw the lots of one event: two for each field, needed or not, so that a piece's lots never shift."""
         self._lots = np.stack([die.random(self._lots.shape[1:]) for die in self._dice])
 
-    def choose(self, name: str, logits: np.ndarray, legal: np.ndarray) -> np.ndarray:
-        """Return one class per piece, shape (n,); `logits` and `legal` have shape (n, n_classes)."""
+    def choose(self, name: str, logits: np.ndarray, legal: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return one class per piece, shape (n,).
+
+        Parameters
+        ----------
+        logits, legal
+            Shape (n, n_classes).
+        rows
+            The next event of every piece as far as it is decided.
+        """
         if self._guard is None:
             return np.where(legal, logits, -np.inf).argmax(axis=1)
         lots = self._lots[:, PREDICTED.index(name)]
         heat = self._temperature * self._guard.heat
         drawn = _draw(logits, legal, lots[:, 0], heat, self._top_p)
-        banned = self._guard.banned(name)
+        banned = self._guard.banned(name, rows)
         if banned is None:
             return drawn
         free = legal & ~banned & (logits > -np.inf)
         again = np.take_along_axis(banned, drawn[:, None], axis=1)[:, 0] & free.any(axis=1)
         if not again.any():
             return drawn
-        self._guard.count(name, drawn, again)
+        self._guard.count(name, again)
         free = np.where(again[:, None], free, legal)
         return np.where(again, _draw(logits, free, lots[:, 1], heat, self._top_p), drawn)
 
@@ -139,17 +147,16 @@ def _check(notes: int | None, bars: int | None, seed: int, temperature: float, t
 
 
 def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -> np.ndarray:
-    """Return START and the notes of the primer, shape (1 + n_notes, 6)."""
+    """Return START and the notes of the primer, shape (1 + n_notes, 7)."""
     start = encoding.start_row[None]
-    notes = np.zeros((0, len(start[0])), np.int16) if primer is None else primer[primer[:, TIME] < encoding.stop]
+    notes = np.zeros((0, len(start[0])), np.int16) if primer is None else primer[primer[:, BEATS] < encoding.stop]
     if metre is None:
         metre = int(notes[0, METRE]) if len(notes) else 0
     if not 0 <= metre < len(encoding.metres):
         raise FarmError(f"compose: metre class {metre} is unknown; this model has {', '.join(encoding.metres)}")
     opening = np.concatenate([start, notes]).astype(np.int16)
     opening[:, METRE] = metre
-    onset = np.cumsum(np.asarray(encoding.time_steps)[notes[:, TIME]]) % encoding.bar_steps(metre)
-    opening[1:, POSITION] = np.minimum(onset, encoding.n_positions - 1)
+    opening[1:, POSITION] = encoding.positions(np.cumsum(encoding.gaps(notes)), metre)
     return opening
 
 
@@ -163,11 +170,11 @@ def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> 
         legal = draft.legal(name, rows)
         if not np.isfinite(np.where(legal, logits, -np.inf).max(axis=1)).all():
             raise FarmError(f"compose: the network's answer for {name} is not finite; train the model again")
-        rows[:, PREDICTED.index(name)] = chooser.choose(name, logits, legal)
-        if name == "time":
+        rows[:, PREDICTED.index(name)] = chooser.choose(name, logits, legal, rows)
+        if name == "step":
             draft.place(rows)
-    stopping = rows[:, TIME] == draft.encoding.stop
-    rows[stopping, PITCH:METRE] = 0
+    stopping = rows[:, BEATS] == draft.encoding.stop
+    rows[stopping, STEP:METRE] = 0
     return rows
 
 

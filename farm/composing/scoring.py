@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from farm.composing.sampling import Network
-from farm.music.encoding import DURATION, PITCH, TIME, VELOCITY, Encoding
-
-_COLUMN = {"time": TIME, "pitch": PITCH, "duration": DURATION, "velocity": VELOCITY}
+from farm.music.encoding import BEATS, COLUMN, PREDICTED, Encoding
 
 
 def bits_per_note(player: Network, encoding: Encoding, pieces: Sequence[np.ndarray]) -> float:
@@ -17,11 +15,11 @@ def bits_per_note(player: Network, encoding: Encoding, pieces: Sequence[np.ndarr
     Parameters
     ----------
     pieces
-        Event arrays, int16, shape (n_notes + 2, 6) each, with START and STOP. At least one note in all.
+        Event arrays, int16, shape (n_notes + 2, 7) each, with START and STOP. At least one note in all.
     """
     ordered = sorted(pieces, key=len, reverse=True)
     lengths = np.array([len(piece) - 1 for piece in ordered])
-    padded = np.zeros((len(ordered), lengths.max() + 1, 6), np.int16)
+    padded = np.zeros((len(ordered), lengths.max() + 1, ordered[0].shape[1]), np.int16)
     for number, piece in enumerate(ordered):
         padded[number, : len(piece)] = piece
         padded[number, len(piece) :] = piece[-1]
@@ -31,11 +29,11 @@ def bits_per_note(player: Network, encoding: Encoding, pieces: Sequence[np.ndarr
         active = np.arange(len(ordered)) < np.searchsorted(-lengths, -step, side="left")
         state = player.feed(state, padded[:, step])
         following = padded[:, step + 1]
-        sounding = active & (following[:, TIME] < encoding.stop)
+        sounding = active & (following[:, BEATS] < encoding.stop)
         for name in encoding.fields:
-            counted = active if name == "time" else sounding
+            counted = active if name == PREDICTED[0] else sounding
             if counted.any():
-                nats += _surprise(player.logits(state, name, following), following[:, _COLUMN[name]], counted)
+                nats += _surprise(player.logits(state, name, following), following[:, COLUMN[name]], counted)
     return nats / float(np.log(2)) / int((lengths - 1).sum())
 
 

@@ -8,6 +8,7 @@ Pitches are MIDI note numbers (60 is middle C), velocities 1–127; a score with
 """
 
 import io
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from farm import layout
 from farm.errors import StorageError
-from farm.music.encoding import NOTE
+from farm.music.encoding import NOMINAL_BPM, NOTE
 from farm.storage import Storage
 
 STATES = ("read", "duplicate", "rejected", "skipped")
@@ -92,14 +93,26 @@ def read_notes(storage: Storage, style: str) -> dict[str, np.ndarray]:
     Order of the pieces is that of the parts; order of the notes is onset, pitch.
     """
     pieces: dict[str, np.ndarray] = {}
-    columns = ["piece_id", "is_drum", *(NOTE.names or ())]
-    for key in storage.list(layout.notes_folder(style), ".parquet"):
-        pieces |= note_arrays(pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns))
+    for part in note_parts(storage, style):
+        pieces |= part
     return pieces
 
 
-def note_arrays(table: pa.Table) -> dict[str, np.ndarray]:
-    """Return the note array (dtype `encoding.NOTE`) of every piece in a table of notes, by piece_id, drums left out.
+def note_parts(storage: Storage, style: str, performed: Collection[str] = ()) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the note arrays of a style part by part, so that a large corpus never lies in memory as a whole.
+
+    Parameters
+    ----------
+    performed
+        Pieces told by the clock, see `note_array`.
+    """
+    columns = ["piece_id", "is_drum", *(NOTE.names or ()), "onset_second", "duration_second"]
+    for key in storage.list(layout.notes_folder(style), ".parquet"):
+        yield _note_arrays(pq.read_table(pa.BufferReader(storage.read_bytes(key)), columns=columns), performed)
+
+
+def _note_arrays(table: pa.Table, performed: Collection[str]) -> dict[str, np.ndarray]:
+    """Return the note array of every piece in a table of notes, by piece_id, drums left out.
 
     The rows of a piece must stand together; a piece of drums only is left out.
     """
@@ -108,11 +121,24 @@ def note_arrays(table: pa.Table) -> dict[str, np.ndarray]:
         return {}
     ids = table["piece_id"].dictionary_encode().combine_chunks()
     codes = ids.indices.to_numpy()
-    rows = np.zeros(len(table), NOTE)
-    for name in NOTE.names or ():
-        rows[name] = table[name].to_numpy()
+    clock = np.isin(codes, [code for code, piece in enumerate(ids.dictionary.to_pylist()) if piece in performed])
+    rows = note_array({name: table[name].to_numpy() for name in table.column_names if name != "piece_id"}, clock)
     bounds = [0, *(np.flatnonzero(np.diff(codes)) + 1), len(codes)]
     return {ids.dictionary[codes[start]].as_py(): rows[start:end] for start, end in pairwise(bounds)}
+
+
+def note_array(columns: Mapping[str, np.ndarray], clock: np.ndarray) -> np.ndarray:
+    """Return columns of the notes table as a note array (dtype NOTE), told by the clock where `clock` says so.
+
+    A beat is then half a second (`NOMINAL_BPM`), a bar four of them.
+    """
+    rows = np.zeros(len(clock), NOTE)
+    for name in NOTE.names or ():
+        rows[name] = columns[name]
+    for beats, seconds in (("onset_beat", "onset_second"), ("duration_beat", "duration_second")):
+        rows[beats][clock] = columns[seconds][clock] * (NOMINAL_BPM / 60)
+    rows["beat_in_bar"][clock] = rows["onset_beat"][clock] % 4
+    return rows
 
 
 def to_bytes(table: pa.Table) -> bytes:

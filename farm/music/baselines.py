@@ -1,6 +1,6 @@
 """N-gram models: the line every network must beat.
 
-An n-gram predicts the fields of the next note one after the other (time, pitch, duration, velocity), each from
+An n-gram predicts the fields of the next note one after the other (beats, step, pitch, duration, velocity), each from
 the fields before it in the same note and from the notes before. It costs seconds, has no training curve and
 cannot go wrong, so a network that does not beat it on held-out music has learnt nothing worth shipping.
 
@@ -18,7 +18,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from farm.music.encoding import DURATION, PITCH, POSITION, TIME, VELOCITY, Encoding
+from farm.music.encoding import BEATS, COLUMN, PITCH, POSITION, STEP, Encoding
 
 MAX_ORDER = 6
 
@@ -29,7 +29,6 @@ With 1 (their formula) six orders of context spoil each other: held-out Bach cho
 with 4 they cost 4.5; folk, hymns, Chopin, Schubert and Scarlatti gain 0.3 to 0.7 as well.
 """
 
-_COLUMNS = {"time": TIME, "pitch": PITCH, "duration": DURATION, "velocity": VELOCITY}
 _OUTSIDE = -1_000
 """What a context holds where the music has not begun yet; no class, pitch or interval."""
 
@@ -53,7 +52,7 @@ def evaluate(
     Parameters
     ----------
     train, heldout
-        Event arrays as `encoding.encode` makes them, int16, shape (n_notes + 2, 6) each. No training pieces give
+        Event arrays as `encoding.encode` makes them, int16, shape (n_notes + 2, 7) each. No training pieces give
         the uniform distribution.
     down, up
         Semitones by which the recipe transposes training pieces, both >= 0.
@@ -65,8 +64,8 @@ def evaluate(
     notes, which can only make the line harder to beat. Without a held-out note there is nothing to measure: None,
     None and no orders.
     """
-    seen, asked = _columns(train), _columns(heldout)
-    n_notes = int((asked["time0"] != encoding.stop).sum())
+    seen, asked = _columns(train, encoding), _columns(heldout, encoding)
+    n_notes = int((asked["beats0"] != encoding.stop).sum())
     if n_notes == 0:
         return {"bits_per_note": None, "order": None, "by_order": {}}
     total = np.zeros(MAX_ORDER)
@@ -85,8 +84,10 @@ def _levels(field: str) -> list[tuple[str, ...]]:
     The last `MAX_ORDER` levels are those of the orders. `time1` is the time of the note before, and so on.
     """
     orders = range(1, MAX_ORDER + 1)
-    if field == "time":
+    if field == "beats":
         return [("position1",), *((f"duration{k}", f"time{k}") for k in orders)]
+    if field == "step":
+        return [("beats0", "position1"), *((f"duration{k}", f"time{k}") for k in orders)]
     if field == "pitch":
         return [("time0",), *((f"time{k}", f"interval{k}") for k in orders)]
     if field == "duration":
@@ -166,14 +167,14 @@ def _register(pitches: np.ndarray, n_pitches: int, down: int, up: int) -> np.nda
 
 
 def _predicted(columns: dict[str, np.ndarray], field: str, encoding: Encoding) -> dict[str, np.ndarray]:
-    """Return the rows in which `field` is predicted: all for time, all but STOP for the rest."""
-    if field == "time":
+    """Return the rows in which `field` is predicted: all for beats, all but STOP for the rest."""
+    if field == "beats":
         return columns
-    keep = columns["time0"] != encoding.stop
+    keep = columns["beats0"] != encoding.stop
     return {name: values[keep] for name, values in columns.items()}
 
 
-def _columns(pieces: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _columns(pieces: Sequence[np.ndarray], encoding: Encoding) -> dict[str, np.ndarray]:
     """Return every predicted event (notes and STOP) of all pieces as columns, with the notes before it.
 
     `pitch0` is the event's own pitch, `pitch1` that of the note before, to `MAX_ORDER`; `interval1` leads from
@@ -182,14 +183,15 @@ def _columns(pieces: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {}
     for piece in pieces:
         events = piece.astype(np.int64)
-        columns = {name: events[:, at] for name, at in _COLUMNS.items()}
+        columns = {name: events[:, at] for name, at in COLUMN.items()}
+        columns["time"] = events[:, BEATS] * encoding.steps_per_beat + events[:, STEP]
         columns["position"] = events[:, POSITION]
         columns["interval"] = np.diff(events[:, PITCH], prepend=_OUTSIDE)
         for name, values in columns.items():
             padded = np.concatenate([np.full(MAX_ORDER, _OUTSIDE), values])
             for back in range(MAX_ORDER + 1):
                 parts.setdefault(f"{name}{back}", []).append(padded[MAX_ORDER + 1 - back : len(padded) - back])
-    names = (*_COLUMNS, "position", "interval")
+    names = (*COLUMN, "time", "position", "interval")
     empty = [np.zeros(0, np.int64)]
     return {
         f"{name}{k}": np.concatenate(parts.get(f"{name}{k}", empty)) for name in names for k in range(MAX_ORDER + 1)

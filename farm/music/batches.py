@@ -5,16 +5,18 @@ Conventions
 A window is a stretch of one piece, never of two. Its rows but the last are read, its rows but the first may be
 predicted. An epoch predicts every row of the training parts once, START excepted; STOP is predicted as a time.
 All batches of one plan have one shape: short windows and a short last batch are filled up with weight 0.
+Events are told events (`farm.music.features`), in memory or mapped from a file: what still sounds when a window begins
+is known, though the window does not reach back to where it began.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from farm.music.encoding import PITCH, POSITION, TIME, Encoding, transpose
-from farm.music.features import Features
+from farm.music.encoding import COLUMN, PITCH, POSITION, Encoding
+from farm.music.features import N_TOLD, Features
 
 BLOCK_SHARE = 0.15  # of a piece that is held out when no whole piece is
 
@@ -24,16 +26,25 @@ class Part:
     """A piece, and which of its rows are to be predicted: from `first` up to but not including `end`.
 
     Rows before `first` are context; rows from `end` on are never looked at.
+
+    Attributes
+    ----------
+    told
+        The piece's told events, int16, shape (n_events, N_TOLD).
+    lowest, highest
+        Its lowest and highest pitch.
     """
 
-    events: np.ndarray
+    told: np.ndarray
     first: int
     end: int
+    lowest: int
+    highest: int
 
     @property
     def n_notes(self) -> int:
         """Number of notes among the rows to predict; STOP is none."""
-        return self.end - self.first - int(self.end == len(self.events))
+        return self.end - self.first - int(self.end == len(self.told))
 
 
 class Window(NamedTuple):
@@ -68,7 +79,11 @@ class Batch(NamedTuple):
 
 def whole(pieces: Sequence[np.ndarray]) -> list[Part]:
     """Return every piece that has a note as a part that is predicted from its first note to STOP."""
-    return [Part(events, 1, len(events)) for events in pieces if len(events) > 2]
+    return [
+        Part(told, 1, len(told), int(told[1:-1, PITCH].min()), int(told[1:-1, PITCH].max()))
+        for told in pieces
+        if len(told) > 2
+    ]
 
 
 def blocks(pieces: Sequence[np.ndarray]) -> tuple[list[Part], list[Part]]:
@@ -79,12 +94,12 @@ def blocks(pieces: Sequence[np.ndarray]) -> tuple[list[Part], list[Part]]:
     """
     training, heldout = [], []
     for part in whole(pieces):
-        cut = _bar_near(part.events, round(part.end * (1 - BLOCK_SHARE)))
+        cut = _bar_near(part.told, round(part.end * (1 - BLOCK_SHARE)))
         if part.n_notes < 20:
             training.append(part)
             continue
-        training.append(Part(part.events, 1, cut))
-        heldout.append(Part(part.events, cut, part.end))
+        training.append(replace(part, end=cut))
+        heldout.append(replace(part, first=cut))
     return training, heldout
 
 
@@ -101,8 +116,8 @@ def training_windows(
     chance = np.random.default_rng([seed, epoch])
     windows = []
     for index, part in enumerate(parts):
-        low, high = _room(part.events, encoding)
-        semitones = int(chance.integers(-min(down, low), min(up, high) + 1))
+        room = encoding.n_pitches - 1 - part.highest
+        semitones = int(chance.integers(-min(down, part.lowest), min(up, room) + 1))
         n = part.end - part.first
         count = -(-n // length)
         spare = np.sort(chance.integers(0, count * length - n + 1, count - 1))
@@ -133,30 +148,27 @@ def batch(
     parts: Sequence[Part], windows: Sequence[Window], encoding: Encoding, features: Features, *, size: int, length: int
 ) -> Batch:
     """Return at most `size` windows of at most `length` as one batch of exactly that shape."""
-    names = encoding.fields
-    targets = np.zeros((size, length, len(names)), np.int32)
-    weights = np.zeros((size, length, len(names)), np.float32)
-    rows = []
+    fields = [COLUMN[name] for name in encoding.fields]
+    told = np.zeros((size, length + 1, N_TOLD), np.int16)
+    weights = np.zeros((size, length, len(fields)), np.float32)
+    moved, filled = np.zeros((size, 1), np.int64), np.zeros((size, length + 1), bool)
     for place, window in enumerate(windows):
-        stretch = transpose(parts[window.part].events[window.start : window.end], window.semitones, encoding)
-        rows.append(stretch)
-        following = stretch[1:, : len(names)]
-        targets[place, : len(following)] = following
-        weights[place, window.first - window.start - 1 : len(following)] = 1
-    weights[..., 1:] *= targets[..., :1] != encoding.stop
-    columns = np.zeros((size, length + 1, features.n_columns), np.uint8)
-    columns[: len(rows)] = features.follow(rows, length + 1)
+        n = window.end - window.start
+        told[place, :n] = parts[window.part].told[window.start : window.end]
+        filled[place, :n], moved[place] = True, window.semitones
+        weights[place, window.first - window.start - 1 : n - 1] = 1
+    columns = features.columns(told.reshape(-1, N_TOLD), np.broadcast_to(moved, filled.shape).reshape(-1))
+    columns = columns.reshape(size, length + 1, -1)
+    columns[~filled] = 0
+    targets = told[:, 1:, fields].astype(np.int32)
+    stops = targets[..., 0] == encoding.stop
+    targets[..., fields.index(PITCH)] += np.where(stops | ~filled[:, 1:], 0, moved)
+    weights[..., 1:] *= ~stops[..., None]
     return Batch(columns, targets, weights)
 
 
-def _room(events: np.ndarray, encoding: Encoding) -> tuple[int, int]:
-    """Return by how many semitones a piece can move down and up."""
-    pitches = events[events[:, TIME] < encoding.stop, PITCH]
-    return int(pitches.min()), encoding.n_pitches - 1 - int(pitches.max())
-
-
-def _bar_near(events: np.ndarray, row: int) -> int:
+def _bar_near(told: np.ndarray, row: int) -> int:
     """Return the first row of the bar that begins nearest to `row`; `row` itself when none begins in the last half."""
-    begins = np.flatnonzero(events[1:, POSITION] < events[:-1, POSITION]) + 1
-    begins = begins[(begins > len(events) // 2) & (begins < len(events) - 1)]
+    begins = np.flatnonzero(told[1:, POSITION] < told[:-1, POSITION]) + 1
+    begins = begins[(begins > len(told) // 2) & (begins < len(told) - 1)]
     return int(begins[np.abs(begins - row).argmin()]) if len(begins) else row

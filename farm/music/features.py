@@ -7,31 +7,45 @@ Conventions
 -----------
 The columns of an event stand in blocks, each with a single one unless said otherwise, in this order:
 
-    metre, time, position   of the event
+    metre, beats, step      of the event
+    position, phase         of the event: whole twelfths of a beat since the bar began, and the steps beyond them
     held                    a one for each pitch of an earlier note that still sounds at this event's onset
     pitch, duration         of the event; velocity too where the encoding has it
-    ending                  steps from this onset until a pitch falls silent, this event's included: 0 when nothing
-                            sounds, at most LONGEST_ENDING; a pitch struck twice sounds until the later end
+    ending                  twelfths of a beat from this onset until a pitch falls silent, this event's included and
+                            begun ones counted whole: 0 when nothing sounds, at most LONGEST_ENDING; a pitch struck
+                            twice sounds until the later end
 
 So what is known when a field is to be chosen is always the beginning of a row (`known`). *Left* is for every
 pitch how many steps it goes on from the last onset, int32, shape (n, n_pitches), 0 when it is silent.
+
+A *told* event is its row of an event array followed by what sounds around it: `held` as bits (16 bytes, so 8
+columns) and `ending`; int16, shape (n_events, N_TOLD). It holds all that the columns are made of, in 32 bytes.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from farm.music.encoding import DURATION, METRE, PITCH, POSITION, PREDICTED, TIME, VELOCITY, Encoding
+from farm.music.encoding import (
+    BEATS,
+    COLUMN,
+    DURATION,
+    LONGEST_BAR_STEPS,
+    METRE,
+    N_COLUMNS,
+    N_PITCHES,
+    PITCH,
+    POSITION,
+    PREDICTED,
+    Encoding,
+)
 
 LONGEST_ENDING = 49
-_COLUMN = {
-    "metre": METRE,
-    "time": TIME,
-    "position": POSITION,
-    "pitch": PITCH,
-    "duration": DURATION,
-    "velocity": VELOCITY,
-}
+_COARSE = 12  # places to the beat that position and ending are told in
+_N_HELD = N_PITCHES // 16
+HELD = slice(N_COLUMNS, N_COLUMNS + _N_HELD)
+ENDING = N_COLUMNS + _N_HELD
+N_TOLD = ENDING + 1
 
 
 class Features:
@@ -47,19 +61,21 @@ class Features:
 
     def __init__(self, encoding: Encoding) -> None:
         sizes = {name: encoding.n_classes[name] + 1 for name in encoding.fields}  # one more for START
-        blocks = {"metre": len(encoding.metres), "time": sizes.pop("time"), "position": encoding.n_positions}
+        self._per_place = encoding.steps_per_beat // _COARSE
+        blocks = {"metre": len(encoding.metres), "beats": sizes.pop("beats"), "step": sizes.pop("step")}
+        blocks |= {"position": -(-LONGEST_BAR_STEPS // self._per_place), "phase": self._per_place}
         blocks |= {"held": encoding.n_pitches} | sizes | {"ending": LONGEST_ENDING + 1}
         ends = np.cumsum(list(blocks.values())).tolist()
         self.starts = dict(zip(blocks, [0, *ends], strict=False))
         self.n_columns = ends[-1]
-        self._fields = [name for name in blocks if name in _COLUMN]
+        self._fields = {name: COLUMN[name] for name in encoding.fields} | {"metre": METRE}
         self._n_pitches = encoding.n_pitches
         self._stop = encoding.stop
-        self._gap = np.array([*encoding.time_steps, 0, 0], np.int32)  # STOP and START take no time
+        self._gaps = encoding.gaps
         self._duration = np.array([*encoding.duration_steps, 0], np.int32)
 
     def known(self, field: str) -> int:
-        """Return how many columns are known when `field` is to be chosen; time is chosen before its event."""
+        """Return how many columns are known when `field` is to be chosen; the first is chosen before its event."""
         return 0 if field == PREDICTED[0] else self.starts[field]
 
     def silence(self, n: int) -> np.ndarray:
@@ -74,44 +90,73 @@ class Features:
         left
             As after the event before.
         rows
-            Events, shape (n, 6). Of an event that is not wholly decided yet the columns `known` are right.
+            Events, shape (n, 7). Of an event that is not wholly decided yet the columns `known` are right.
 
         Returns
         -------
         uint8 array of shape (n, n_columns), and the new `left`.
         """
-        columns, every = np.zeros((len(rows), self.n_columns), np.uint8), np.arange(len(rows))
-        for name in self._fields:
-            columns[every, self.starts[name] + rows[:, _COLUMN[name]]] = 1
-        left = np.maximum(left - self._gap[rows[:, TIME], None], 0)
-        columns[:, self.starts["held"] : self.starts["held"] + self._n_pitches] = left > 0
-        notes = np.flatnonzero(rows[:, TIME] < self._stop)
-        pitch = rows[notes, PITCH]
-        left[notes, pitch] = np.maximum(left[notes, pitch], self._duration[rows[notes, DURATION]])
-        ending = np.where(left > 0, left, LONGEST_ENDING + 1).min(axis=1)
-        ending = np.where(ending > LONGEST_ENDING, np.where(left.any(axis=1), LONGEST_ENDING, 0), ending)
-        columns[every, self.starts["ending"] + ending] = 1
-        return columns, left
+        held, ending, left = self._follow(left, rows)
+        return self._columns(rows, held, ending), left
 
-    def follow(self, events: Sequence[np.ndarray], length: int) -> np.ndarray:
-        """Return the columns of event arrays that begin together, out of silence.
+    def told(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the told events of whole pieces, each out of silence: shape (n_events, N_TOLD) each."""
+        lengths = np.array([len(piece) for piece in pieces], int)
+        ends = np.cumsum(lengths)
+        told = np.zeros((lengths.sum(), N_TOLD), np.int16)
+        told[:, :N_COLUMNS] = np.concatenate([*pieces, np.zeros((0, N_COLUMNS), np.int16)])
+        longest_first = np.argsort(-lengths, kind="stable")
+        starts, left = (ends - lengths)[longest_first], self.silence(len(pieces))
+        for at in range(lengths.max(initial=0)):
+            active = int(np.searchsorted(-lengths[longest_first], -at, side="left"))
+            places = starts[:active] + at
+            held, ending, left = self._follow(left[:active], told[places, :N_COLUMNS])
+            told[places, HELD] = np.packbits(held, axis=1).view(np.int16)
+            told[places, ENDING] = ending
+        return [told[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+    def columns(self, told: np.ndarray, semitones: np.ndarray) -> np.ndarray:
+        """Return the columns of told events, moved by so many semitones, which must keep them in the pitch range.
 
         Parameters
         ----------
-        events
-            Event arrays, shape (at most `length`, 6) each.
+        told
+            Shape (n, N_TOLD).
+        semitones
+            For each event, shape (n,).
 
         Returns
         -------
-        uint8 array of shape (n, length, n_columns); zeros after the end of an array.
+        uint8 array of shape (n, n_columns).
         """
-        rows = np.zeros((len(events), length, 6), np.int16)
-        lengths = np.array([len(part) for part in events], int)
-        for number, part in enumerate(events):
-            rows[number, : len(part)] = part
-        columns = np.zeros((len(events), length, self.n_columns), np.uint8)
-        left = self.silence(len(events))
-        for step in range(int(lengths.max(initial=0))):
-            columns[:, step], left = self.show(left, rows[:, step])
-        columns[np.arange(length) >= lengths[:, None]] = 0
+        rows = told[:, :N_COLUMNS].copy()
+        rows[:, PITCH] += np.where(rows[:, BEATS] < self._stop, semitones, 0).astype(np.int16)
+        held = np.unpackbits(np.ascontiguousarray(told[:, HELD]).view(np.uint8), axis=1)
+        for distance in np.unique(semitones):
+            if distance:
+                moved = semitones == distance
+                held[moved] = np.roll(held[moved], distance, axis=1)
+        return self._columns(rows, held, told[:, ENDING])
+
+    def _follow(self, left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what is held at each event's onset (bool), when something ends, and the new `left`."""
+        left = np.maximum(left - self._gaps(rows).astype(np.int32)[:, None], 0)
+        held = left > 0
+        notes = np.flatnonzero(rows[:, BEATS] < self._stop)
+        pitch = rows[notes, PITCH]
+        left[notes, pitch] = np.maximum(left[notes, pitch], self._duration[rows[notes, DURATION]])
+        soonest = np.where(left > 0, left, np.iinfo(np.int32).max).min(axis=1)
+        ending = np.where(left.any(axis=1), np.minimum(-(-soonest // self._per_place), LONGEST_ENDING), 0)
+        return held, ending, left
+
+    def _columns(self, rows: np.ndarray, held: np.ndarray, ending: np.ndarray) -> np.ndarray:
+        columns = np.zeros((len(rows), self.n_columns), np.uint8)
+        values = {name: rows[:, at] for name, at in self._fields.items()}
+        position = rows[:, POSITION]
+        values |= {"position": position // self._per_place, "phase": position % self._per_place, "ending": ending}
+        first = np.arange(len(rows), dtype=np.int64) * self.n_columns
+        flat = columns.reshape(-1)
+        for name, value in values.items():
+            flat[first + self.starts[name] + value] = 1
+        columns[:, self.starts["held"] : self.starts["held"] + self._n_pitches] = held
         return columns

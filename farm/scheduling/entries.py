@@ -13,6 +13,7 @@ from farm.composing.render import Sheet, render
 from farm.composing.scoring import bits_per_note
 from farm.config import digest
 from farm.music.encoding import NOTE, Encoding
+from farm.music.grid import GridLoss
 from farm.scheduling import ledger
 from farm.scheduling.loading import Music, load_music
 from farm.scheduling.plan import Work
@@ -56,6 +57,7 @@ def make_entry(
             "hours": round(float(music.pieces["duration_seconds"].sum()) / 3600, 3),
             "rejected": read["states"].get("rejected", 0),
             "manifest_sha256": digest(sorted(music.pieces["file_sha256"])),
+            "time_grid": time_grid(encoding.grid, music.losses),
             "sources": sources,
         },
         "licence": strictest([one["licence"] for one in sources]),
@@ -81,6 +83,12 @@ def make_entry(
     card = _card(entry, music)
     entry["files"], entry["precision_loss"] = _files(weights, architecture, encoding, card, music)
     return entry
+
+
+def time_grid(places_per_beat: int, losses: Mapping[int, GridLoss]) -> dict[str, Any]:
+    """Return what the grid of a model's onsets loses of its corpus, and what the coarser ones would lose."""
+    coarser = {str(grid): loss._asdict() for grid, loss in losses.items() if grid < places_per_beat}
+    return {"places_per_beat": places_per_beat, **losses[places_per_beat]._asdict(), "coarser": coarser}
 
 
 def strictest(licences: Sequence[str]) -> str:

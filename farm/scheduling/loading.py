@@ -1,12 +1,26 @@
-"""From the tables of a style to what training, judging and composing take: note arrays and events by split."""
+"""From the tables of a style to what training, judging and composing take: note arrays and events by split.
 
+Conventions
+-----------
+A *performance* is a piece whose notes do not keep to its beat (`time_base` seconds): its notes are told in beats of
+the clock and it has no bars, see `farm.music.encoding`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from farm.corpus.tables import read_notes, read_pieces
-from farm.music.encoding import NOTE, VELOCITY_BAND, Encoding, encode
+from farm import layout
+from farm.config import digest
+from farm.corpus.tables import note_parts, read_pieces
+from farm.music.encoding import FREE, NOMINAL_BPM, NOTE, VELOCITY_BAND, Encoding, encode
+from farm.music.features import N_TOLD, Features
+from farm.music.grid import GridLoss, choose_grid, grid_losses
+from farm.scheduling.plan import CODE_VERSIONS
 from farm.storage import Storage
 
 _LEAST_VELOCITY_BANDS = 3  # fewer are a program's defaults, not a player's touch
@@ -19,16 +33,19 @@ class Music:
     Attributes
     ----------
     pieces
-        The rows of the pieces table in state `read`, indexed by piece_id.
+        The rows of the pieces table in state `read`, indexed by piece_id; tempo and time signature as told.
     notes
         Note array by piece_id.
     encoding
-        With velocity only where the corpus has any.
+        With velocity only where the corpus has any, on the grid it needs.
+    losses
+        What each grid would lose of the onsets.
     """
 
     pieces: pd.DataFrame
     notes: dict[str, np.ndarray]
     encoding: Encoding
+    losses: dict[int, GridLoss]
 
     def ids(self, split: str) -> list[str]:
         """Return the pieces of 'train' or 'heldout', in a fixed order."""
@@ -54,15 +71,100 @@ class Music:
 
     @property
     def usual_tempo_bpm(self) -> float:
-        return float(self.pieces["tempo_bpm"].median())
+        """The median tempo of the pieces in that metre."""
+        usual = self.pieces["time_signature"] == self.pieces["time_signature"].mode().iloc[0]
+        return float(self.pieces["tempo_bpm"][usual].median())
 
 
-def load_music(storage: Storage, style: str) -> Music:
-    """Return the music of a style that was read; StorageError when it was not."""
+def load_music(storage: Storage, style: str, encoding: Encoding | None = None) -> Music:
+    """Return the music of a style that was read; StorageError when it was not.
+
+    Parameters
+    ----------
+    encoding
+        The encoding to use; None for the one that fits this style alone (`choose_encoding`).
+    """
+    pieces = read_told_pieces(storage, style)
+    notes = {piece: np.zeros(0, NOTE) for piece in pieces.index}
+    for part in note_parts(storage, style, _performed(pieces)):
+        notes |= part
+    fitting, losses = _fitting(pieces, [notes])
+    return Music(pieces, notes, encoding or fitting, losses)
+
+
+def read_told_pieces(storage: Storage, style: str) -> pd.DataFrame:
+    """Return the rows in state `read`, by piece_id, with tempo and time signature as the events tell them."""
     table = read_pieces(storage, style)
     pieces = table[table["state"] == "read"].set_index("piece_id")
-    notes = read_notes(storage, style)
-    velocities = [np.unique(piece["velocity"] // VELOCITY_BAND) for piece in notes.values()]
-    has_velocity = len(set().union(*(bands.tolist() for bands in velocities))) >= _LEAST_VELOCITY_BANDS
-    kept = {piece: notes.get(piece, np.zeros(0, NOTE)) for piece in pieces.index}
-    return Music(pieces, kept, Encoding(has_velocity=has_velocity))
+    clock = pieces["time_base"] == "seconds"
+    pieces["tempo_bpm"] = pieces["tempo_bpm"].where(~clock, NOMINAL_BPM)
+    pieces["time_signature"] = pieces["time_signature"].where(pieces["time_signature"].notna() & ~clock, FREE)
+    return pieces
+
+
+def choose_encoding(storage: Storage, style: str) -> tuple[Encoding, dict[int, GridLoss]]:
+    """Return the encoding that fits a style, and what every grid would lose."""
+    pieces = read_told_pieces(storage, style)
+    return _fitting(pieces, note_parts(storage, style, _performed(pieces)))
+
+
+def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: str) -> dict[str, np.ndarray]:
+    """Return the told events of every piece of a style, mapped from a file that is made when it is not there yet.
+
+    Parameters
+    ----------
+    notes_digest
+        Hash of the style's tables, as the receipt of its reading has it.
+
+    Returns
+    -------
+    By piece_id, int16, shape (n_events, N_TOLD) each; read-only.
+    """
+    key = digest([notes_digest, encoding.to_json(), CODE_VERSIONS["train"]])[:16]
+    data, bounds = layout.told_events(style, key), layout.told_bounds(style, key)
+    if not (storage.exists(bounds) and storage.exists(data)):
+        made: dict[str, list[int]] = {}
+        storage.write_chunks(data, _told_parts(storage, style, encoding, made))
+        storage.write_text(bounds, json.dumps(made))
+    places = storage.read_json(bounds)
+    if not places:
+        return {}  # an empty file cannot be mapped
+    rows: Any = np.memmap(storage.path(data), np.int16, "r").reshape(-1, N_TOLD)
+    return {piece: rows[start:end] for piece, (start, end) in places.items()}
+
+
+def split_events(
+    storage: Storage, style: str, encoding: Encoding, notes_digest: str
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the told events of the training and of the held-out pieces, as `map_events` does, in a fixed order."""
+    told, splits = map_events(storage, style, encoding, notes_digest), read_told_pieces(storage, style)["split"]
+    train, heldout = ([told[piece] for piece in sorted(told) if splits[piece] == name] for name in ("train", "heldout"))
+    return train, heldout
+
+
+def _fitting(pieces: pd.DataFrame, parts: Iterable[dict[str, np.ndarray]]) -> tuple[Encoding, dict[int, GridLoss]]:
+    """Return the encoding that fits these notes, and what every grid would lose."""
+    tempo_of = pieces["tempo_bpm"].to_dict()
+    onsets, tempos, bands = [], [], set[int]()
+    for part in parts:
+        onsets += [np.unique(notes["onset_beat"]) for notes in part.values()]
+        tempos += [tempo_of[piece] for piece in part]
+        bands |= set().union(*(np.unique(notes["velocity"] // VELOCITY_BAND).tolist() for notes in part.values()))
+    losses = grid_losses(onsets, tempos)
+    return Encoding(grid=choose_grid(losses), has_velocity=len(bands) >= _LEAST_VELOCITY_BANDS), losses
+
+
+def _told_parts(storage: Storage, style: str, encoding: Encoding, places: dict[str, list[int]]) -> Iterator[bytes]:
+    """Yield the told events of a style part by part, and fill in where each piece lies."""
+    pieces, features, at = read_told_pieces(storage, style), Features(encoding), 0
+    metre_of = pieces["time_signature"].to_dict()
+    for part in note_parts(storage, style, _performed(pieces)):
+        events = [encode(notes, encoding, metre_of[piece]) for piece, notes in part.items()]
+        for piece, rows in zip(part, events, strict=True):
+            places[piece] = [at, at + len(rows)]
+            at += len(rows)
+        yield np.concatenate([*features.told(events), np.zeros((0, N_TOLD), np.int16)]).tobytes()
+
+
+def _performed(pieces: pd.DataFrame) -> set[str]:
+    return set(pieces.index[pieces["time_base"] == "seconds"])

@@ -27,7 +27,7 @@ AFTER: dict[str, tuple[str, ...]] = {
 UNTIL = {"read": STAGES[:1], "train": STAGES[:3], "judge": STAGES[:4], "publish": STAGES}
 
 # Raised by hand when a stage would give another result for the same inputs.
-CODE_VERSIONS = {"read": 2, "baseline": 1, "train": 1, "judge": 2, "publish": 1}
+CODE_VERSIONS = {"read": 2, "baseline": 2, "train": 2, "judge": 2, "publish": 1}
 
 
 @dataclass(frozen=True)

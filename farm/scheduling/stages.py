@@ -52,6 +52,8 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
     from farm.music import baselines
     from farm.music.batches import blocks
+    from farm.music.encoding import N_COLUMNS
+    from farm.music.features import Features
     from farm.scheduling.loading import load_music
 
     music = load_music(Storage(work.root), work.style)
@@ -59,31 +61,32 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     reach = {"down": training.transpose_down_semitones, "up": training.transpose_up_semitones}
     known, asked = music.events("train"), music.events("heldout")
     if not asked:  # as the network is judged then: on the last bars of each piece
-        begun, ends = blocks(known)
-        known = [part.events[: part.end] for part in begun]
-        asked = [np.concatenate([part.events[:1], part.events[part.first :]]) for part in ends]
+        begun, ends = blocks(Features(music.encoding).told(known))
+        known = [part.told[: part.end, :N_COLUMNS] for part in begun]
+        asked = [np.concatenate([part.told[:1], part.told[part.first :]])[:, :N_COLUMNS] for part in ends]
     return dict(baselines.evaluate(known, asked, music.encoding, **reach))
 
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
-    from farm.scheduling.loading import load_music
+    from farm.scheduling.loading import choose_encoding, split_events
     from farm.training.loop import fit
 
-    storage = Storage(work.root)
-    run = work.run_id(receipts["read"]["result"]["digest"])
+    storage, notes_digest = Storage(work.root), receipts["read"]["result"]["digest"]
+    run = work.run_id(notes_digest)
 
     def report(facts: Mapping[str, Any]) -> None:
         ledger.report_progress(storage, work.style, stage="train", **facts)
 
-    music = load_music(storage, work.style)
+    encoding, _ = choose_encoding(storage, work.style)
+    heard, heldout = split_events(storage, work.style, encoding, notes_digest)
     result = fit(
         storage,
         work.style,
         run,
-        train=music.events("train"),
-        heldout=music.events("heldout"),
-        encoding=music.encoding,
+        train=heard,
+        heldout=heldout,
+        encoding=encoding,
         recipe=work.recipe,
         seed=work.seed,
         n_threads=work.threads,

@@ -13,9 +13,8 @@ classes (2 log2 of the steps): a performer's freedom does not hide a copy, a cro
 
 import numpy as np
 
-from farm.music.encoding import STEPS_PER_BEAT
-
 VIEWS = ("merged", "top")
+_STEPS_PER_BEAT = 12  # coarse enough that a player's touch hides no copy
 _N_CLASSES = 32  # of time and of duration; 2 ** 15 steps is the longest told apart
 _CHORD = _N_CLASSES - 1  # the time class of a note that begins with the one before
 
@@ -69,11 +68,11 @@ def bar_beats(notes: np.ndarray) -> float:
     if len(begun) < 2:
         return 4.0
     values, counts = np.unique(np.diff(begun), return_counts=True)
-    return float(values[np.argmax(counts)]) / STEPS_PER_BEAT
+    return float(values[np.argmax(counts)]) / _STEPS_PER_BEAT
 
 
 def _steps(beats: np.ndarray) -> np.ndarray:
-    return np.rint(beats * STEPS_PER_BEAT).astype(np.int64)
+    return np.rint(beats * _STEPS_PER_BEAT).astype(np.int64)
 
 
 def _classes(steps: np.ndarray) -> np.ndarray:

@@ -52,7 +52,8 @@ def fit(
     Parameters
     ----------
     train, heldout
-        Event arrays. Without any to hold out the last bars of each piece are (`farm.music.batches.blocks`).
+        Told events (`farm.music.features`) of whole pieces. Without any to hold out the last bars of each piece are
+        (`farm.music.batches.blocks`).
     n_threads
         Processor threads; they are set once per process, before the first training.
     start_from

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from farm.music.grid import AUDIBLE_SECONDS
 from farm.website.corpus_pictures import Picture, pictures
 from farm.website.counts import Corpus, LeftOut
 from farm.website.evidence import Evidence, section
 from farm.website.measures import Fact, Grid
 from farm.website.reasons import why_file, why_note
-from farm.website.text import count, decimals, duration, plural, share, shortened
+from farm.website.text import count, decimals, duration, number, plural, share, shortened, whole
 
 _MOST_REASONS = 40
+_LEAST_SHARE = 0.001  # what one decimal of a per cent can say
 _GONE = "The notes are missing or cannot be read, so pitches and note values cannot be shown."
 
 
@@ -32,9 +34,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class CorpusSection:
-    """Everything in the section; `gone` says what cannot be shown, `examples` names some of the files left out."""
+    """Everything in the section.
+
+    `grid` says what telling the onsets loses, `gone` what cannot be shown, `examples` names some of the files left out.
+    """
 
     facts: tuple[Fact, ...] = ()
+    grid: str = ""
     pictures: tuple[Picture, ...] = ()
     gone: str = ""
     left_out: str = ""
@@ -46,12 +52,14 @@ class CorpusSection:
 
 def corpus_section(style: Evidence) -> CorpusSection:
     """Return the section of one style; without a table of pieces, only what the catalog says."""
-    corpus = style.corpus
+    corpus, published = style.corpus, section(style.model.get("corpus"))
+    grid = _grid(section(published.get("time_grid")))
     if corpus is None:
-        return CorpusSection(facts=_published_facts(section(style.model.get("corpus"))))
+        return CorpusSection(facts=_published_facts(published), grid=grid)
     missing = corpus.states["read"] and style.note_counts is None
     return CorpusSection(
         facts=_facts(corpus),
+        grid=grid,
         pictures=pictures(corpus, style.note_counts) if corpus.states["read"] else (),
         gone=_GONE if missing else "",
         left_out=_left_out(corpus),
@@ -84,6 +92,19 @@ def _facts(corpus: Corpus) -> tuple[Fact, ...]:
     if corpus.repaired:
         facts.append(Fact("Repaired", count(corpus.repaired), "read after their damage was mended"))
     return tuple(facts)
+
+
+def _grid(told: dict[str, Any]) -> str:
+    """Return how finely the network is told onsets, and how many that moves, in a sentence."""
+    places, moved = whole(told.get("places_per_beat")), number(told.get("moved_share"))
+    if places is None or moved is None:
+        return ""
+    part = "none" if not moved else share(moved) if moved >= _LEAST_SHARE else f"less than {share(_LEAST_SHARE)}"
+    moves = "moves" if not moved else "move"
+    limit_ms = round(1000 * AUDIBLE_SECONDS)
+    return (
+        f"Onsets are told on a grid of {places} places to the beat; {part} of them {moves} by more than {limit_ms} ms."
+    )
 
 
 def _left_out(corpus: Corpus) -> str:
