@@ -159,13 +159,18 @@ def test_without_heldout_pieces_the_reference_is_weak(fake, tmp_path):
     assert result["weak_reference"]
 
 
-def test_too_little_music_is_refused(fake, tmp_path):
-    with pytest.raises(StyleError, match="tunes: only 0 notes to train on"):
-        fit(Storage(tmp_path), "tunes", "x", train=[], heldout=[], encoding=PLAIN, recipe=recipe_of(), seed=1)
-    with pytest.raises(StyleError, match="at least 32 are needed"):
-        fit(
-            Storage(tmp_path), "tunes", "x", train=[piece(1, 3)], heldout=[], encoding=PLAIN, recipe=recipe_of(), seed=1
-        )
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ([], "tunes: only 0 notes to train on, at least 32 are needed; add more music"),
+        ([(1, 3)], "tunes: only .* notes to train on, at least 32 are needed"),
+        ([(number, 2) for number in range(12)], "none to judge by: no piece is held out, .* add longer pieces"),
+    ],
+)
+def test_too_little_music_is_refused(fake, tmp_path, train, told):
+    pieces = [piece(*which)[:20] for which in train]
+    with pytest.raises(StyleError, match=told):
+        fit(Storage(tmp_path), "tunes", "x", train=pieces, heldout=[], encoding=PLAIN, recipe=recipe_of(), seed=1)
 
 
 def test_lost_metrics_are_told_and_not_guessed(fake, tmp_path):

@@ -24,6 +24,8 @@ from farm.selection.metrics import read_metrics
 from farm.selection.settled import before_trouble
 from farm.storage import Storage
 from farm.training.backend import prepare
+from farm.training.devices import explain, is_gpu_there
+from farm.training.memory import available_bytes, estimate_bytes, refuse_what_cannot_fit
 from farm.training.record import Record
 from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason, untrained_loss
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from farm.training.trainee import Trainee
 
 _LEAST_NOTES = 32
+_LEAST_BLOCK_NOTES = 20  # of a piece, that its end may be held out, see `farm.music.batches.blocks`
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -72,8 +75,8 @@ def fit(
     Raises
     ------
     StyleError
-        When there is too little music, when `start_from` does not fit, or when training breaks in its first epoch
-        and again at a third of the rate.
+        When there is too little music or memory, when `start_from` does not fit, when the device fails, or when
+        training breaks in its first epoch and again at a third of the rate.
     """
     network = recipe.network
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
@@ -81,29 +84,53 @@ def fit(
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
     start_loss = None if start_from is None else untrained_loss(encoding)
-    backend = prepare(n_threads)
-    from farm.training.trainee import Trainee
+    _check_memory(style, recipe, encoding, parts, judged)
+    record = Record(storage, style, run, shape, encoding)
+    try:
+        backend = prepare(n_threads)
+        from farm.training.trainee import Trainee
 
-    trainee = Trainee(shape, encoding, recipe, parts, judged, seed=seed, weights=start_from)
-    facts = {
-        "kernel": trainee.kernel,
-        "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
-        "weak_reference": is_weak,
-        "notes": trainee.n_notes,
-    }
-    about = {
+        trainee = Trainee(shape, encoding, recipe, parts, judged, seed=seed, weights=start_from)
+        facts = {
+            "kernel": trainee.kernel,
+            "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
+            "weak_reference": is_weak,
+            "notes": trainee.n_notes,
+        }
+        about = _about(recipe, seed, shape, encoding, backend, start_loss)
+        storage.write_json(layout.run_recipe(style, run), {**about, **facts})
+        stopped = _run(trainee, record, recipe, start_loss, report)
+    except Exception as error:
+        told = explain(style, error, len(record.lines), recipe.training.batch_windows)
+        if told is None:
+            raise
+        raise told from error
+    return {**facts, **_outcome(style, record, stopped)}
+
+
+def _check_memory(
+    style: str, recipe: Recipe, encoding: Encoding, parts: Sequence[Part], judged: Sequence[Part]
+) -> None:
+    """Raise a StyleError when the processor's memory is too small for a training."""
+    if is_gpu_there():  # which has a memory of its own
+        return
+    rows, judged_rows = (sum(part.end for part in some) for some in (parts, judged))
+    refuse_what_cannot_fit(style, recipe, estimate_bytes(recipe, encoding, rows, judged_rows), available_bytes())
+
+
+def _about(
+    recipe: Recipe, seed: int, shape: dict[str, Any], encoding: Encoding, backend: str, start_loss: float | None
+) -> dict[str, Any]:
+    """Return what a run was made from, as it lies beside it."""
+    return {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "architecture": shape,
         "encoding": encoding.to_json(),
-        "from_base": start_from is not None,
+        "from_base": start_loss is not None,
         "start_loss": start_loss,
         "versions": {name: metadata.version(name) for name in ("keras", backend, "numpy")},
     }
-    storage.write_json(layout.run_recipe(style, run), {**about, **facts})
-    record = Record(storage, style, run, shape, encoding)
-    stopped = _run(trainee, record, recipe, start_loss, report)
-    return {**facts, **_outcome(style, record, stopped)}
 
 
 def _run(trainee: "Trainee", record: Record, recipe: Recipe, start_loss: float | None, report: Report | None) -> str:
@@ -213,6 +240,11 @@ def _split(
     if is_weak:
         parts, judged = blocks(train)
     notes = sum(part.n_notes for part in parts)
-    if notes < _LEAST_NOTES or not judged:
+    if notes < _LEAST_NOTES:
         raise StyleError(f"{style}: only {notes} notes to train on, at least {_LEAST_NOTES} are needed; add more music")
+    if not judged:
+        raise StyleError(
+            f"{style}: {notes} notes to train on, but none to judge by: no piece is held out, and none has the "
+            f"{_LEAST_BLOCK_NOTES} notes that it takes to hold out its end; add longer pieces"
+        )
     return parts, judged, is_weak

@@ -1,4 +1,4 @@
-"""How a pass through a corpus is cut into epochs.
+"""How a pass through a corpus is cut into epochs, and those into batches.
 
 On a large corpus one pass may be most of a training. Metrics and snapshots should come more often than that, so a
 recipe may say how many notes make an epoch (`training.epoch_notes`); a pass is then cut into as many epochs of equal
@@ -10,6 +10,11 @@ Epochs and passes count from 1.
 """
 
 from farm.music.batches import Window
+
+HELDOUT_LENGTH = 4  # in windows of training: a judged note should know as much before it as one that is composed
+HELDOUT_WINDOWS = 16  # in a batch
+_LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
+_LEAST_WINDOWS = 4
 
 
 def epochs_per_pass(n_notes: int, epoch_notes: int | None, window_notes: int = 1) -> int:
@@ -32,3 +37,8 @@ def stretch(windows: list[Window], epoch: int, n_epochs: int) -> list[Window]:
     """Return those windows of a pass, in its order, that are an epoch's when `n_epochs` make a pass."""
     at = (epoch - 1) % n_epochs
     return windows[at * len(windows) // n_epochs : (at + 1) * len(windows) // n_epochs]
+
+
+def batch_size(n_windows: int, wanted: int) -> int:
+    """Return how many windows are trained on at once when an epoch has so many and a recipe wants so many."""
+    return min(wanted, max(n_windows // _LEAST_STEPS, _LEAST_WINDOWS), n_windows)

@@ -21,12 +21,7 @@ from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
 from farm.training.lstm import is_own_layer_faster, kernel_name, products
 from farm.training.network import Adam, Network
-from farm.training.passes import epochs_per_pass, pass_of, stretch
-
-_LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
-_LEAST_WINDOWS = 4
-_HELDOUT_LENGTH = 4  # in windows of training: a judged note should know as much before it as one that is composed
-_HELDOUT_WINDOWS = 16
+from farm.training.passes import HELDOUT_LENGTH, HELDOUT_WINDOWS, batch_size, epochs_per_pass, pass_of, stretch
 
 
 class Trainee:
@@ -93,7 +88,7 @@ class Trainee:
             seed=self._seed,
             epoch=pass_of(epoch, n_epochs),
         )
-        size = _batch_size(max(len(windows) // n_epochs, 1), training.batch_windows)
+        size = batch_size(max(len(windows) // n_epochs, 1), training.batch_windows)
         windows = stretch(windows, epoch, n_epochs)
         for number, dropout in enumerate(self._network.dropouts):
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
@@ -112,9 +107,9 @@ class Trainee:
         """Return loss (nats per note) and accuracy of the average on the held-out parts."""
         raw = self._raw()
         self._assign(self.average())
-        length = _HELDOUT_LENGTH * self._training.window_notes
+        length = HELDOUT_LENGTH * self._training.window_notes
         windows = heldout_windows(self._heldout, length)
-        size = min(len(windows), _HELDOUT_WINDOWS)
+        size = min(len(windows), HELDOUT_WINDOWS)
         found, _ = _per_note(self._network.test_on_batch, self._batches(self._heldout, windows, size, length))
         self._assign(raw)
         return found
@@ -168,10 +163,6 @@ def _built(
     network = Network(architecture, encoding, dropout, product_type)
     network(np.zeros((1, 2, network.n_columns), np.uint8))
     return network
-
-
-def _batch_size(n_windows: int, wanted: int) -> int:
-    return min(wanted, max(n_windows // _LEAST_STEPS, _LEAST_WINDOWS), n_windows)
 
 
 def _array(variable: Any) -> np.ndarray:
