@@ -20,9 +20,9 @@ RULE = Selection(replicas=1)
 Rows = list[dict[str, Any]]
 
 
-def end_of(rows: Rows, patience: int = 8, start_loss: float | None = None, step: int = 1) -> tuple[int, str | None]:
-    """Return after how many epochs a run ends, asked every `step` epochs, and why."""
-    for n in range(1, len(rows) + 1, step):
+def end_of(rows: Rows, patience: int = 8, start_loss: float | None = None) -> tuple[int, str | None]:
+    """Return after how many epochs a run ends, and why."""
+    for n in range(1, len(rows) + 1):
         found = settled(read_metrics(rows[:n]), RULE, patience, start_loss)
         if found is not None:
             return n, found
@@ -45,7 +45,7 @@ def of_family(name: str, seed: int = 5) -> Rows:
 def test_a_bundled_run_ends_where_nothing_better_follows(name: str, after: tuple[int, int], why: str | None) -> None:
     with (CURVES / f"{name}.csv").open() as file:
         rows: Rows = list(csv.DictReader(file))
-    n, found = end_of(rows, step=1 if why else 7)
+    n, found = end_of(rows)
     assert found == why
     assert after[0] <= n <= after[1] or why is None
     with (CURVES / f"{name}.snap.csv").open() as file:
@@ -97,7 +97,7 @@ def test_a_run_from_trained_weights_ends_after_its_best_heldout_loss() -> None:
 @given(st.integers(0, 10_000), st.sampled_from(FAMILIES))
 def test_the_rule_never_calls_a_run_unfinished_that_it_ended(seed: int, family: Any) -> None:
     curve = family(np.random.Generator(np.random.PCG64(seed)))
-    n, why = end_of(curve.records, step=3)
+    n, why = end_of(curve.records)
     verdict = judge(curve.records[:n], [], None, RULE, "test")["verdict"]
     assert why is None or verdict != "not-converged"
     assert why != "did-not-learn" or verdict == "did-not-learn"

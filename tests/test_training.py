@@ -8,8 +8,9 @@ import pytest
 from farm import layout
 from farm.composing.scoring import bits_per_note
 from farm.errors import StyleError
+from farm.music.batches import Batch
 from farm.training import snapshots
-from tests.small_runs import HELDOUT, PLAIN, lines_of, recipe_of, train_small
+from tests.small_runs import HELDOUT, PLAIN, RATE, Killed, MortalStorage, lines_of, recipe_of, train_small
 
 CONTRACT = {
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "bits_per_note", "val_bits_per_note"),
@@ -106,6 +107,46 @@ def test_the_same_seed_gives_the_same_run_after_a_kill_too(trained, tmp_path):
     for epoch in (3, 4):
         key = layout.snapshot("tunes", "one", epoch)
         assert storage.read_bytes(key) == whole_run.read_bytes(key)
+
+
+def test_a_network_comes_out_the_same_after_a_kill_around_its_retry(monkeypatch, tmp_path):
+    from farm.training.trainee import Trainee
+
+    class Breaking(Trainee):
+        def begin(self, learning_rate, state):
+            self.is_first_try = learning_rate > RATE / 2
+            super().begin(learning_rate, state)
+
+        def train_epoch(self, epoch):
+            found = super().train_epoch(epoch)
+            return {**found, "loss": math.nan} if epoch == 3 and self.is_first_try else found
+
+    monkeypatch.setattr("farm.training.trainee.Trainee", Breaking)
+    monkeypatch.setattr("farm.training.record._STATE_SECONDS", 0.0)
+    recipe = recipe_of(epoch_notes=100)
+    whole_run, result = train_small(tmp_path / "whole", recipe)
+    assert (result["epochs"], result["broke_at"]) == (4, 3)
+    with pytest.raises(Killed):  # after the snapshot of the retry, before its line
+        train_small(MortalStorage(tmp_path / "killed", 9), recipe)
+    killed, _ = train_small(tmp_path / "killed", recipe)
+    assert lines_of(killed) == lines_of(whole_run)
+    key = layout.snapshot("tunes", "one", 4)
+    assert killed.read_bytes(key) == whole_run.read_bytes(key)
+
+
+def test_an_epoch_ends_at_the_first_batch_that_is_no_number(tmp_path):
+    steps = []
+
+    def step(*batch, return_dict):
+        steps.append(batch)
+        return {"loss": math.nan if len(steps) == 2 else 1.0, "accuracy": 0.5}
+
+    from farm.training.trainee import _per_note
+
+    weights = np.ones((1, 4, 3), np.float32)
+    found, _ = _per_note(step, iter([Batch(weights, weights, weights)] * 5))
+    assert math.isnan(found["loss"])
+    assert len(steps) == 2
 
 
 def test_a_run_starts_from_given_weights(trained, tmp_path):

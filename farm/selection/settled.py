@@ -21,6 +21,7 @@ LEAST_EPOCHS = 10  # fewer say nothing about what would follow
 _WAIT_SHARE = 0.25  # of the epochs so far: progress slows down like a power of time, so waiting takes longer too
 _LITTLE_SHARE = 1 / 3  # of the first loss: less is what a network learns of mere frequencies, before it learns music
 _LITTLE_EPOCHS = 50  # such a level, or none, is not the last one before
+_ASKED = 20  # times while the number of epochs doubles, about: often enough, and nearly free
 _SPIKE_EPOCHS = 10  # a run may come back from a shorter trouble
 
 
@@ -42,7 +43,7 @@ def settled(metrics: Metrics, rule: Selection, patience_epochs: int, start_loss:
     levelled (the held-out loss), flat (the training loss), did-not-learn, blow-up (a trouble that lasts), or None.
     """
     n = metrics.n_recorded
-    if n < LEAST_EPOCHS:
+    if n < LEAST_EPOCHS or n % max(1, n // _ASKED):
         return None
     curve = analyse(metrics, rule, start_loss)
     if curve.blow_up is not None:
