@@ -2,8 +2,8 @@
 
 After every epoch, in this order: the snapshot, the line of metrics, the snapshots that are no longer kept go, then
 (every few seconds) the state to resume from. Whatever instant a run is killed at, the state is that of a whole epoch
-whose line and snapshot are there; what was written of later epochs is forgotten when the run goes on, and comes out
-the same when they are trained again.
+whose line and snapshot are there; epochs after it are trained again and come out the same, so their lines and
+snapshots are written again, equal. Only when a run goes back, because its loss broke, are later epochs forgotten.
 """
 
 import json
@@ -61,7 +61,6 @@ class Record:
         """
         found = snapshots.load_state(self._storage, self._style, self._run)
         if found is None:
-            self._go_back([])
             return None
         state, facts = found
         self._resumable = _Resumable(facts["epoch"], facts["broke_at"], state)
@@ -73,7 +72,10 @@ class Record:
                 f"{self._storage.path(key)}: lines up to epoch {facts['epoch']} are missing; "
                 f"delete {folder} and run again"
             )
-        self._go_back([lines[epoch] for epoch in sorted(lines)])
+        self.lines = [lines[epoch] for epoch in sorted(lines)]
+        self._shelf = Shelf(self.lines)
+        if self.broke_at is not None:
+            self._go_back(self.lines)  # what is left of the epochs that are gone back from does not come again
         return state
 
     @property
