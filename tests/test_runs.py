@@ -12,6 +12,7 @@ from farm.selection.verdict import judge
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loop import fit
+from farm.training.shelf import kept as kept_epochs
 from farm.training.stopping import stop_reason
 from tests.small_runs import (
     PLAIN,
@@ -70,6 +71,13 @@ def test_a_run_killed_at_any_write_ends_like_one_that_was_not(
     else:
         pytest.fail("the run has more writes than were tried")
     assert lives > 2 * max_epochs
+
+
+def test_the_snapshots_on_disk_are_those_of_the_shelf(fake, tmp_path):
+    storage, _ = train_small(tmp_path, recipe_of(max_epochs=60, patience_epochs=1000))
+    found = snapshots.epochs(storage, "tunes", "one")
+    assert found == kept_epochs(lines_of(storage))
+    assert len(found) == 40
 
 
 def test_a_finished_run_is_not_trained_again(fake, tmp_path):
