@@ -23,7 +23,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from curve_families import made  # noqa: E402  the made curves live beside the tests that use them too
 
-from farm.config import Selection  # noqa: E402
+from farm.config import Selection, Training  # noqa: E402
+from farm.selection.metrics import read_metrics  # noqa: E402
+from farm.selection.settled import settled  # noqa: E402
 from farm.selection.verdict import judge  # noqa: E402
 
 CURVES = ROOT / "tests" / "data" / "curves"
@@ -65,6 +67,23 @@ def ours_samples(metrics: list[Row], snapshots: list[Row], settings: Row) -> int
     return judge(metrics, snapshots, settings, Selection(replicas=1), "bench")["epoch"]
 
 
+def ended(metrics: list[Row]) -> int:
+    """Return after how many epochs the farm would have ended a run, with the default recipe's patience."""
+    rule, patience = Selection(), Training().patience_epochs
+    ends = (n for n in range(1, len(metrics)) if settled(read_metrics(metrics[:n]), rule, patience))
+    return next(ends, len(metrics))
+
+
+def until_ended(method: Method) -> Method:
+    """Return a rule that sees a run only until the farm would have ended it."""
+
+    def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+        last = ended(metrics)
+        return method(metrics[:last], [row for row in snapshots if int(row["epoch"]) <= last], settings)
+
+    return pick
+
+
 def nearest(snapshots: list[Row], epoch: int) -> int:
     """Return the snapshot nearest to an epoch; the earlier one when two are as near."""
     return min((int(row["epoch"]) for row in snapshots), key=lambda kept: (abs(kept - epoch), kept))
@@ -104,6 +123,8 @@ def early_stopping(patience: int) -> Method:
 METHODS: dict[str, Method] = {
     "ours, curve only": ours_curve,
     "ours, with samples": ours_samples,
+    "ended early, curve only": until_ended(ours_curve),
+    "ended early, with samples": until_ended(ours_samples),
     "last epoch": last,
     "best val_loss": best_of("val_loss"),
     "best loss": best_of("loss"),
@@ -159,6 +180,8 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.perf_counter()
     runs, families = on_runs(), on_families()
+    tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
+    saved = {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)}
     print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
     for name, row in runs.items():
         shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
@@ -166,13 +189,19 @@ def main() -> None:
             f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
             f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
         )
+    print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
     right, total = (sum(row[key] for row in families.values()) for key in ("right", "curves"))
-    print(f"\nmade curves: {right} of {total} picks where they must be")
+    print(f"made curves: {right} of {total} picks where they must be")
     for family, row in families.items():
         if row["right"] < row["curves"] or row["after_blow_up"]:
             print(f"  {family}: {row['right']} of {row['curves']}, {row['after_blow_up']} after the blow-up")
     if arguments.json:
-        result = {"runs": runs, "families": families, "seconds": round(time.perf_counter() - started, 1)}
+        result = {
+            "runs": runs,
+            "ended_early": saved,
+            "families": families,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
         arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
 
 

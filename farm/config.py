@@ -39,6 +39,7 @@ class Training(Strict):
 
     window_notes: Annotated[int, Field(ge=8, le=4096)] = 128
     batch_windows: Annotated[int, Field(ge=1, le=4096)] = 16
+    epoch_notes: Annotated[int, Field(ge=64)] | None = None  # about so many make an epoch; null: the whole corpus
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     average_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99

@@ -1,151 +1,22 @@
-"""Batches, the fast LSTM layer, and training that can be killed at any instant and goes on as if it never was."""
+"""The fast LSTM layer, and a real training: what it writes, that it repeats itself, and after a kill too."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from farm import layout
-from farm.composing.player import architecture, weight_shapes
 from farm.composing.scoring import bits_per_note
-from farm.config import Network, Recipe, Training
-from farm.errors import StorageError, StyleError
-from farm.music.batches import Window, batch, blocks, heldout_windows, training_windows, whole
-from farm.music.encoding import BEATS, COLUMN, N_COLUMNS, NOTE, PITCH, POSITION, Encoding, encode, transpose
-from farm.music.features import Features
-from farm.storage import Storage
+from farm.errors import StyleError
+from farm.music.batches import Batch
+from farm.music.encoding import N_COLUMNS
 from farm.training import snapshots
-from farm.training.loop import fit
-from farm.training.stopping import stop_reason
-from tests.small_music import tune
+from tests.small_runs import HELDOUT, PLAIN, RATE, Killed, MortalStorage, lines_of, recipe_of, train_small
 
-PLAIN, LOUD = Encoding(), Encoding(has_velocity=True)
 CONTRACT = {
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "bits_per_note", "val_bits_per_note"),
     *("grad_norm", "learning_rate", "seconds", "notes_per_second"),
 }
-
-
-def piece(seed: int, bars: int = 12, tonic: int = 60, encoding: Encoding = PLAIN) -> np.ndarray:
-    """Return the told events of a tune."""
-    notes = tune(seed, bars, tonic, velocity=encoding.has_velocity)
-    return Features(encoding).told([encode(notes, encoding, "4/4")])[0]
-
-
-# --- batches
-
-
-lengths = st.lists(st.integers(1, 40), min_size=1, max_size=5)
-
-
-@settings(max_examples=60, deadline=None)
-@given(lengths, st.integers(4, 24), st.integers(0, 5))
-def test_an_epoch_predicts_every_row_once_and_never_crosses_pieces(bars, length, epoch):
-    parts = whole([piece(number, count) for number, count in enumerate(bars)])
-    windows = training_windows(parts, PLAIN, length, down=5, up=6, seed=1, epoch=epoch)
-    counts = [np.zeros(len(part.told), int) for part in parts]
-    for window in windows:
-        assert 0 <= window.start < window.first < window.end <= len(parts[window.part].told)
-        assert window.end - window.start <= length + 1
-        counts[window.part][window.first : window.end] += 1
-    assert all(count[0] == 0 and (count[1:] == 1).all() for count in counts)
-
-
-@settings(max_examples=40, deadline=None)
-@given(lengths, st.integers(8, 64))
-def test_heldout_rows_are_predicted_once_after_context(bars, length):
-    parts = whole([piece(number, count) for number, count in enumerate(bars)])
-    seen = [np.zeros(len(part.told), int) for part in parts]
-    for window in heldout_windows(parts, length):
-        assert window.end - window.start <= length + 1
-        assert window.semitones == 0
-        assert window.start == 0 or window.first - 1 - window.start == length // 4
-        seen[window.part][window.first : window.end] += 1
-    assert all(count[0] == 0 and (count[1:] == 1).all() for count in seen)
-
-
-def test_epochs_differ_and_repeat_exactly():
-    parts = whole([piece(number, 30) for number in range(4)])
-    draw = [
-        training_windows(parts, PLAIN, 32, down=5, up=6, seed=s, epoch=e) for s, e in ((1, 1), (1, 2), (2, 1), (1, 1))
-    ]
-    assert draw[0] == draw[3]
-    assert draw[0] != draw[1] != draw[2] != draw[0]
-    assert len(draw[0]) == len(draw[1])
-
-
-@pytest.mark.parametrize("tonic", [26, 60, 108])
-def test_transposition_stays_within_the_pitches(tonic):
-    parts = whole([piece(number, 4, tonic) for number in range(3)])
-    found = [set() for _ in parts]
-    for epoch in range(80):
-        for window in training_windows(parts, PLAIN, 64, down=5, up=6, seed=1, epoch=epoch):
-            found[window.part].add(window.semitones)
-    for part, semitones in zip(parts, found, strict=True):
-        pitches = part.told[1:-1, PITCH]
-        assert semitones == set(range(-min(5, pitches.min()), min(6, 127 - pitches.max()) + 1))
-
-
-@pytest.mark.parametrize("encoding", [PLAIN, LOUD], ids=["quiet", "loud"])
-def test_a_batch_is_what_is_gathered_slowly(encoding):
-    parts = whole([piece(number, bars, encoding=encoding) for number, bars in ((1, 2), (2, 6), (3, 11))])
-    features, length = Features(encoding), 24
-    windows = training_windows(parts, encoding, length, down=2, up=2, seed=1, epoch=1)
-    assert len({window.semitones for window in windows}) > 1
-    made = batch(parts, windows, encoding, features, size=len(windows) + 2, length=length)
-    shapes = [
-        (len(windows) + 2, length + 1, features.n_columns),
-        *[(len(windows) + 2, length, len(encoding.fields))] * 2,
-    ]
-    assert [array.shape for array in made] == shapes
-    columns, targets, weights = (np.zeros_like(array) for array in made)
-    for place, window in enumerate(windows):
-        events = transpose(parts[window.part].told[:, :N_COLUMNS], window.semitones, encoding)
-        left = features.silence(1)
-        for at, event in enumerate(events[: window.end]):  # from the beginning, so what sounds is known by counting
-            shown, left = features.show(left, event[None])
-            if at < window.start:
-                continue
-            columns[place, at - window.start] = shown[0]
-            if at == window.start:
-                continue
-            for field, name in enumerate(encoding.fields):
-                targets[place, at - window.start - 1, field] = event[COLUMN[name]]
-                is_there = name == "beats" or event[BEATS] != encoding.stop
-                weights[place, at - window.start - 1, field] = at >= window.first and is_there
-    for found, wanted in zip(made, (columns, targets, weights), strict=True):
-        assert found.dtype == wanted.dtype
-        assert (found == wanted).all()
-    notes = sum(part.n_notes for part in parts)
-    assert made.weights.sum((0, 1)).tolist() == [notes + len(parts), *[notes] * (len(encoding.fields) - 1)]
-
-
-def test_a_window_that_begins_inside_a_held_chord_shows_its_pitches():
-    rows = [(0, 8, pitch, 64, 0) for pitch in (48, 55, 60)] + [
-        (at / 2, 0.5, 72 + at % 3, 64, at / 2) for at in range(8)
-    ]
-    events = encode(np.array(rows, NOTE), PLAIN, "8/4")
-    parts, features = whole(Features(PLAIN).told([events])), Features(PLAIN)
-    made = batch(parts, [Window(0, 7, 8, 12, semitones=3)], PLAIN, features, size=1, length=8)
-    first = features.starts["held"]
-    for at in range(5 - 1):
-        assert np.flatnonzero(made.columns[0, at, first : first + 128]).tolist() == [51, 58, 63]
-    assert made.columns[0, 0, features.starts["ending"] :].argmax() == 6, "the tune's half beat ends first"
-
-
-def test_without_a_piece_to_hold_out_the_last_bars_are():
-    pieces = [piece(1, 40), piece(2, 20), piece(3, 1)]
-    training, heldout = blocks(pieces)
-    assert [part.end for part in training[:2]] == [part.first for part in heldout]
-    assert len(training) == 3
-    assert len(heldout) == 2
-    for part in heldout:
-        assert 0.08 < part.n_notes / (len(part.told) - 2) < 0.25
-        assert part.told[part.first, POSITION] == 0, "the block begins with a bar"
-        assert part.end == len(part.told)
 
 
 # --- the LSTM layer
@@ -191,37 +62,6 @@ def test_products_follow_the_processor(tmp_path):
 
 
 # --- the whole
-
-
-def recipe_of(**training) -> Recipe:
-    asked = {"window_notes": 16, "batch_windows": 2, "max_epochs": 4, "learning_rate": 0.03, **training}
-    return Recipe(network=Network(embedding=8, layers=[8, 8], head=8), training=Training(**asked))
-
-
-HELDOUT = [piece(100 + number, 4 + number % 5) for number in range(18)]  # more than one batch
-
-
-def train_small(root, recipe, run="one", report=None, heldout=HELDOUT, **more):
-    storage = Storage(root)
-    result = fit(
-        storage,
-        "tunes",
-        run,
-        train=[piece(number, 8, 60 + number % 5) for number in range(6)],
-        heldout=heldout,
-        encoding=PLAIN,
-        recipe=recipe,
-        seed=3,
-        report=report,
-        **more,
-    )
-    return storage, result
-
-
-def lines_of(storage, run="one"):
-    """Return the last line of every epoch without what the clock says."""
-    lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics("tunes", run))}
-    return [{k: v for k, v in lines[e].items() if k not in ("seconds", "notes_per_second")} for e in sorted(lines)]
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +111,46 @@ def test_the_same_seed_gives_the_same_run_after_a_kill_too(trained, tmp_path):
         assert storage.read_bytes(key) == whole_run.read_bytes(key)
 
 
+def test_a_network_comes_out_the_same_after_a_kill_around_its_retry(monkeypatch, tmp_path):
+    from farm.training.trainee import Trainee
+
+    class Breaking(Trainee):
+        def begin(self, learning_rate, state):
+            self.is_first_try = learning_rate > RATE / 2
+            super().begin(learning_rate, state)
+
+        def train_epoch(self, epoch):
+            found = super().train_epoch(epoch)
+            return {**found, "loss": math.nan} if epoch == 3 and self.is_first_try else found
+
+    monkeypatch.setattr("farm.training.trainee.Trainee", Breaking)
+    monkeypatch.setattr("farm.training.record._STATE_SECONDS", 0.0)
+    recipe = recipe_of(epoch_notes=100)
+    whole_run, result = train_small(tmp_path / "whole", recipe)
+    assert (result["epochs"], result["broke_at"]) == (4, 3)
+    with pytest.raises(Killed):  # after the snapshot of the retry, before its line
+        train_small(MortalStorage(tmp_path / "killed", 9), recipe)
+    killed, _ = train_small(tmp_path / "killed", recipe)
+    assert lines_of(killed) == lines_of(whole_run)
+    key = layout.snapshot("tunes", "one", 4)
+    assert killed.read_bytes(key) == whole_run.read_bytes(key)
+
+
+def test_an_epoch_ends_at_the_first_batch_that_is_no_number(tmp_path):
+    steps = []
+
+    def step(*batch, return_dict):
+        steps.append(batch)
+        return {"loss": math.nan if len(steps) == 2 else 1.0, "accuracy": 0.5}
+
+    from farm.training.trainee import _per_note
+
+    weights = np.ones((1, 4, 3), np.float32)
+    found, _ = _per_note(step, iter([Batch(weights, weights, weights)] * 5))
+    assert math.isnan(found["loss"])
+    assert len(steps) == 2
+
+
 def test_a_run_starts_from_given_weights(trained, tmp_path):
     storage, _ = trained
     _, _, weights = snapshots.load(storage, "tunes", "one", 4)
@@ -278,227 +158,3 @@ def test_a_run_starts_from_given_weights(trained, tmp_path):
     assert lines_of(started)[0]["val_bits_per_note"] < lines_of(storage)[2]["val_bits_per_note"]
     with pytest.raises(StyleError, match="tunes: the base is another network"):
         train_small(tmp_path, recipe_of(), run="two", start_from={"input.bias": np.zeros(8)})
-
-
-# --- the loop around it, with a network that costs nothing
-
-
-class FakeTrainee:
-    """Stands for a network: its state counts the epochs, and its loss is read from a script."""
-
-    losses: dict[int, list[float]] = {}  # noqa: RUF012
-    kernel = "fake"
-    n_notes = 100
-
-    def __init__(self, shape, encoding, recipe, parts, heldout, *, seed, weights):
-        self._shapes = weight_shapes(shape, encoding)
-        self._steps = np.zeros(1)
-
-    def begin(self, learning_rate, state):
-        self._rate = learning_rate
-        if state is not None:
-            self._steps = state["steps"].copy()
-
-    def train_epoch(self, epoch):
-        assert epoch == self._steps[0] + 1, "the state is not that of the epoch before"
-        self._steps += 1
-        script = self.losses.get(epoch, [3.0 / epoch])
-        loss = script.pop(0) if len(script) > 1 else script[0]
-        return {"loss": loss, "accuracy": 0.5, "grad_norm": 1.0, "learning_rate": self._rate, "notes_per_second": 9.0}
-
-    def judge(self):
-        return {"loss": 1 + 1 / self._steps[0] if self._steps[0] < 6 else 1.2, "accuracy": 0.4}
-
-    def average(self):
-        return {name: np.full(shape, self._steps[0], np.float32) for name, shape in self._shapes.items()}
-
-    def state(self):
-        return {"steps": self._steps.copy()}
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    monkeypatch.setattr("farm.training.trainee.Trainee", FakeTrainee)
-    monkeypatch.setattr(FakeTrainee, "losses", {})
-    monkeypatch.setattr("farm.training.record._STATE_SECONDS", 0.0)
-    return FakeTrainee
-
-
-class Killed(BaseException):
-    pass
-
-
-class MortalStorage(Storage):
-    """Dies before the n-th write."""
-
-    def __init__(self, root, lives):
-        super().__init__(root)
-        self.lives = lives
-
-    def _live(self):
-        self.lives -= 1
-        if self.lives < 0:
-            raise Killed
-
-    def write_bytes(self, key, data):
-        self._live()
-        return super().write_bytes(key, data)
-
-    def append_json(self, key, record):
-        self._live()
-        super().append_json(key, record)
-
-    def delete(self, key):
-        self._live()
-        super().delete(key)
-
-
-@pytest.mark.parametrize("lives", range(0, 18))
-def test_a_run_killed_before_any_write_ends_like_one_that_was_not(fake, tmp_path, lives):
-    pieces = [piece(number, 8) for number in range(3)]
-    asked = {
-        "train": pieces[1:],
-        "heldout": pieces[:1],
-        "encoding": PLAIN,
-        "recipe": recipe_of(max_epochs=5),
-        "seed": 1,
-    }
-    undisturbed, killed = Storage(tmp_path / "a"), Storage(tmp_path / "b")
-    fit(undisturbed, "tunes", "one", **asked)
-    try:
-        fit(MortalStorage(tmp_path / "b", lives), "tunes", "one", **asked)
-    except Killed:
-        fit(killed, "tunes", "one", **asked)
-    else:
-        assert lives >= 16
-    assert lines_of(killed) == lines_of(undisturbed)
-    assert snapshots.epochs(killed, "tunes", "one") == [1, 2, 3, 4, 5]
-    for epoch in range(1, 6):
-        key = layout.snapshot("tunes", "one", epoch)
-        assert killed.read_bytes(key) == undisturbed.read_bytes(key)
-
-
-def test_a_finished_run_is_not_trained_again(fake, tmp_path):
-    storage, first = train_small(tmp_path, recipe_of())
-    metrics = storage.read_bytes(layout.metrics("tunes", "one"))
-    _, second = train_small(tmp_path, recipe_of())
-    assert storage.read_bytes(layout.metrics("tunes", "one")) == metrics
-    assert second == first
-
-
-def test_a_blow_up_is_tried_again_once_from_before_it(fake, tmp_path):
-    fake.losses = {3: [math.nan, 1.0]}
-    storage, result = train_small(tmp_path, recipe_of(max_epochs=5))
-    written = storage.read_lines(layout.metrics("tunes", "one"))
-    assert [line["epoch"] for line in written] == [1, 2, 3, 3, 4, 5]
-    assert written[2]["loss"] is None
-    assert [line["retries"] for line in lines_of(storage)] == [0, 0, 1, 1, 1]
-    assert written[-1]["learning_rate"] == pytest.approx(0.03 / 3, rel=1e-3)
-    assert result["retries"] == 1
-    assert result["stopped"] == "max_epochs"
-    assert "NaN" not in storage.read_bytes(layout.metrics("tunes", "one")).decode()
-
-
-def test_a_second_blow_up_ends_the_run_and_the_metrics_tell(fake, tmp_path):
-    fake.losses = {4: [9.0, 8.0]}
-    storage, result = train_small(tmp_path, recipe_of(max_epochs=6))
-    assert result["stopped"] == "blow-up"
-    assert result["epochs"] == 3
-    assert lines_of(storage)[-1]["loss"] == 8.0
-    assert snapshots.epochs(storage, "tunes", "one") == [1, 2, 3]
-    _, again = train_small(tmp_path, recipe_of(max_epochs=6))
-    assert again["stopped"] == "blow-up"
-
-
-def test_training_that_breaks_at_once_says_so(fake, tmp_path):
-    fake.losses = {1: [math.nan, math.inf]}
-    with pytest.raises(StyleError, match=r"tunes: the loss broke at epoch 1 .* lower training\.learning_rate"):
-        train_small(tmp_path, recipe_of())
-
-
-def test_patience_and_minutes_end_a_run(fake, tmp_path):
-    _, patient = train_small(tmp_path, recipe_of(max_epochs=99, patience_epochs=4))
-    assert (patient["stopped"], patient["epochs"], patient["best_epoch"]) == ("patience", 10, 5)
-    lines = [
-        {"epoch": 1, "seconds": 50.0, "val_bits_per_note": 3.0},
-        {"epoch": 2, "seconds": 20.0, "val_bits_per_note": 2.0},
-    ]
-    assert stop_reason(lines, Training(max_minutes=1)) == "max_minutes"
-    assert stop_reason(lines[:1], Training(max_minutes=1)) is None
-
-
-def test_a_gain_too_small_to_matter_does_not_wake_patience():
-    bits = [3.0, 2.0, *(2.0 - 0.0004 * step for step in range(1, 9)), 1.99]
-    lines = [{"epoch": epoch, "seconds": 1.0, "val_bits_per_note": value} for epoch, value in enumerate(bits, start=1)]
-    assert stop_reason(lines[:9], Training(patience_epochs=7)) is None, "ten epochs are always trained"
-    assert stop_reason(lines[:10], Training(patience_epochs=8)) == "patience"
-    assert stop_reason(lines[:10], Training(patience_epochs=9)) is None
-    assert stop_reason(lines, Training(patience_epochs=8)) is None, "a real gain does"
-
-
-def test_progress_is_reported_after_every_epoch(fake, tmp_path):
-    told = []
-    train_small(tmp_path, recipe_of(), report=told.append)
-    assert [facts["epoch"] for facts in told] == [1, 2, 3, 4]
-    assert all({"epoch", "max_epochs", "loss", "val_bits_per_note", "seconds_left"} == set(facts) for facts in told)
-    assert told[-1]["seconds_left"] == 0
-    json.dumps(told)
-
-
-def test_without_heldout_pieces_the_reference_is_weak(fake, tmp_path):
-    _, result = train_small(tmp_path, recipe_of(), heldout=[])
-    assert result["weak_reference"]
-
-
-def test_too_little_music_is_refused(fake, tmp_path):
-    with pytest.raises(StyleError, match="tunes: only 0 notes to train on"):
-        fit(Storage(tmp_path), "tunes", "x", train=[], heldout=[], encoding=PLAIN, recipe=recipe_of(), seed=1)
-    with pytest.raises(StyleError, match="at least 32 are needed"):
-        fit(
-            Storage(tmp_path), "tunes", "x", train=[piece(1, 3)], heldout=[], encoding=PLAIN, recipe=recipe_of(), seed=1
-        )
-
-
-def test_lost_metrics_are_told_and_not_guessed(fake, tmp_path):
-    storage, _ = train_small(tmp_path, recipe_of())
-    storage.delete(layout.metrics("tunes", "one"))
-    with pytest.raises(StorageError, match=r"metrics\.jsonl: lines up to epoch 4 are missing"):
-        train_small(tmp_path, recipe_of())
-
-
-# --- snapshots
-
-
-@settings(max_examples=100)
-@given(st.integers(1, 700), st.integers(12, 50))
-def test_kept_epochs_are_few_early_dense_and_never_come_back(last, limit):
-    kept = snapshots.kept(last, limit)
-    assert len(kept) <= limit
-    assert set(kept) >= set(range(1, min(last, 8) + 1)) | {last}
-    assert set(kept) - {last} <= set(snapshots.kept(last - 1, limit)) if last > 1 else True
-    gaps = np.diff([epoch for epoch in kept if epoch >= 8])
-    assert len(gaps) < 3 or gaps[1:-1].max() == gaps[1:-1].min()
-
-
-def test_snapshots_are_thinned_out(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("farm.training.stopping.LEAST_EPOCHS", 1000)
-    storage, _ = train_small(tmp_path, recipe_of(max_epochs=90, patience_epochs=1000))
-    epochs = snapshots.epochs(storage, "tunes", "one")
-    assert epochs == snapshots.kept(90)
-    assert len(epochs) <= 40
-
-
-def test_a_snapshot_returns_what_was_saved_and_a_torn_one_is_told(tmp_path):
-    storage, shape = Storage(tmp_path), architecture(embedding=8, layers=[8], head=8)
-    random = np.random.default_rng(1)
-    weights = {n: random.normal(size=s).astype(np.float32) for n, s in weight_shapes(shape, PLAIN).items()}
-    snapshots.save(storage, "tunes", "one", 7, weights=weights, architecture=shape, encoding=PLAIN)
-    found_shape, found_encoding, found = snapshots.load(storage, "tunes", "one", 7)
-    assert (found_shape, found_encoding) == (shape, PLAIN)
-    assert all(np.array_equal(found[name], weights[name]) for name in weights)
-    key = layout.snapshot("tunes", "one", 7)
-    for cut in (4, 100, len(storage.read_bytes(key)) - 1):
-        storage.path(key).write_bytes(storage.read_bytes(key)[:cut])
-        with pytest.raises(StorageError, match=r"epoch-00007\.safetensors: not a whole snapshot"):
-            snapshots.load(storage, "tunes", "one", 7)
-        snapshots.save(storage, "tunes", "one", 7, weights=weights, architecture=shape, encoding=PLAIN)

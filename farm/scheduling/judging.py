@@ -38,7 +38,9 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         ledger.report_progress(storage, work.style, stage="judge", done=done, total=len(epochs))
         measured.append({"epoch": epoch, **_listen(storage, work, run, epoch, music, index)})
     metrics = storage.read_lines(layout.metrics(work.style, run))
-    verdict = judge_run(metrics, measured, human, work.recipe.selection, work.style, seed=work.seed)
+    start_loss = storage.read_json(layout.run_recipe(work.style, run))["start_loss"]
+    rule = work.recipe.selection
+    verdict = judge_run(metrics, measured, human, rule, work.style, start_loss=start_loss, seed=work.seed)
     verdict["human"] = human
     storage.write_json(layout.verdict(work.style, run), verdict)
     storage.write_json(layout.baseline(work.style, run), receipts["baseline"]["result"])

@@ -114,7 +114,8 @@ def expected_stage_seconds(
         return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
     notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
     if stage == "train":
-        return min(notes * recipe.training.max_epochs / _NOTES_PER_SECOND, recipe.training.max_minutes * 60)
+        epoch_notes = min(notes, recipe.training.epoch_notes or notes)
+        return min(epoch_notes * recipe.training.max_epochs / _NOTES_PER_SECOND, recipe.training.max_minutes * 60)
     return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
 
 

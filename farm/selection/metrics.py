@@ -26,6 +26,7 @@ class Metrics:
     heldout: np.ndarray | None
     n_recorded: int  # epochs in the table, the broken ones included
     broken_epoch: int | None  # the first whose loss is no number
+    retry: tuple[int, int] | None = None  # the epoch at which the loss broke, and the one that training went on from
 
     def epoch_at(self, index: int) -> int | None:
         """Return the epoch at `index`; one past the end is the broken epoch, if there is one."""
@@ -37,7 +38,8 @@ def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
 
     The last record of an epoch counts: a resumed run writes some again. Records without a whole positive epoch
     are left out. Accuracy and held-out loss (`val_loss`) are used when four fifths of the epochs have them; a gap
-    repeats the value before. An empty table gives empty columns.
+    repeats the value before. `broke_at` is what a run says that went on at a lower learning rate. An empty table
+    gives empty columns.
 
     Examples
     --------
@@ -54,6 +56,8 @@ def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
         np.array([number(rows[epoch].get(name)) for epoch in epochs.tolist()], float)
         for name in ("loss", "accuracy", "val_loss")
     )
+    retried = [(number(row.get("broke_at")), epoch) for epoch, row in sorted(rows.items())]
+    retries = [(int(broke_at), epoch - 1) for broke_at, epoch in retried if broke_at >= 1]
     broken = np.flatnonzero(~np.isfinite(loss))
     end = int(broken[0]) if len(broken) else len(epochs)
     return Metrics(
@@ -63,6 +67,7 @@ def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
         heldout=_filled(heldout[:end]),
         n_recorded=len(epochs),
         broken_epoch=int(epochs[end]) if len(broken) else None,
+        retry=retries[0] if retries else None,
     )
 
 

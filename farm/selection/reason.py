@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from farm.selection.candidates import Candidate, Levels, Onsets
 from farm.selection.curve import Curve
 
+_LATE_SHARE = 0.75  # of the epochs judged, after which a gain of the held-out loss is a late one
 _LESS_COPYING = "give it more music, more dropout or more snapshots."
 _CLASSES = {
-    "not-converged": "Training stopped while it was still learning; allow more epochs.",
+    "not-converged": "Training stopped while it was still learning; allow it more epochs and minutes.",
     "did-not-learn": "The network did not learn; look at the learning rate and at the music that was read.",
     "blew-up": "Training broke before it had levelled off; lower the learning rate.",
     "unstable": "The loss never settled; lower the learning rate.",
@@ -48,7 +49,7 @@ def tell(
         sentences.append("No snapshot was kept from before the trouble; save more often.")
     if curve.metrics.n_recorded == 0:
         sentences.append("Train first.")
-    elif verdict == "not-converged" and curve.heldout is not None and curve.heldout.rises:
+    elif verdict == "not-converged" and _by_heart(curve):
         sentences.append(
             "Training stopped while it was still learning, but by heart; more music or a common base helps most."
         )
@@ -70,12 +71,25 @@ def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
     told = [sentence + "."]
     if curve.plateau_first is not None and curve.verdict != "did-not-learn":
         told += [*_about_signal(curve)]
+    if metrics.retry is not None:
+        broke_at, went_on = metrics.retry
+        told.append(
+            f"The loss broke at epoch {broke_at}; training went on from "
+            f"{f'epoch {went_on}' if went_on else 'the start'} at a third of the learning rate."
+        )
     if curve.blow_up is not None:
         what = {"jump": "jumped", "slow": "drifted away", "nan": "stopped being a number"}[curve.blow_up_kind]
         told.append(f"At epoch {curve.blow_up} the loss {what}; nothing from shortly before it on is trusted.")
     else:
-        told.append(f"It never broke down in {metrics.n_recorded} epochs.")
+        again = "broke down again" if metrics.retry is not None else "broke down"
+        told.append(f"It never {again} in {metrics.n_recorded} epochs.")
     return told
+
+
+def _by_heart(curve: Curve) -> bool:
+    """Tell whether only the training loss still fell: the held-out loss rose, or gained nothing in the last quarter."""
+    heldout, (begin, end) = curve.heldout, curve.region
+    return heldout is not None and (heldout.rises or heldout.first < _LATE_SHARE * (end - begin))
 
 
 def _about_signal(curve: Curve) -> list[str]:

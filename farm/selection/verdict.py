@@ -175,9 +175,11 @@ def _neighbours(epochs: Sequence[int], epoch: int | None) -> list[int]:
 
 
 def _flags(reading: Reading, against: Levels) -> list[str]:
-    """Return what a person should know besides: spikes, recoveries, early overfitting, weak or sparse evidence."""
+    """Return what a person should know besides: spikes, a retry, early overfitting, weak or sparse evidence."""
     curve, epoch = reading.curve, reading.pick.epoch
     flags = list(curve.flags)
+    if curve.metrics.retry is not None:
+        flags.append(f"retried@{curve.metrics.retry[0]}")
     heldout = curve.heldout
     if epoch is not None and heldout is not None and not heldout.usable and heldout.rises:
         best = int(curve.metrics.epochs[curve.region[0] + heldout.best])

@@ -16,19 +16,24 @@ import numpy as np
 
 from farm import layout
 from farm.composing.player import architecture, weight_shapes
-from farm.config import Recipe, Training
+from farm.config import Recipe
 from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
 from farm.music.encoding import Encoding
+from farm.selection.metrics import read_metrics
+from farm.selection.settled import before_trouble
 from farm.storage import Storage
 from farm.training.backend import prepare
+from farm.training.devices import explain, is_gpu_there
+from farm.training.memory import available_bytes, estimate_bytes, refuse_what_cannot_fit
 from farm.training.record import Record
-from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason
+from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason, untrained_loss
 
 if TYPE_CHECKING:
     from farm.training.trainee import Trainee
 
 _LEAST_NOTES = 32
+_LEAST_BLOCK_NOTES = 20  # of a piece, that its end may be held out, see `farm.music.batches.blocks`
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -47,7 +52,9 @@ def fit(
     start_from: Mapping[str, np.ndarray] | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train a style until one of the recipe's limits, or go on where an earlier attempt ended.
+    """Train a style until nothing better can follow or a limit of the recipe, or go on where an earlier attempt ended.
+
+    A loss that breaks before it has levelled is tried again once, from before, at a third of the learning rate.
 
     Parameters
     ----------
@@ -63,73 +70,137 @@ def fit(
 
     Returns
     -------
-    epochs, stopped (max_epochs, max_minutes, patience or blow-up), best_epoch, best_val_bits_per_note, retries,
-    weak_reference, notes, seconds, kernel, device.
+    epochs, stopped (see `farm.training.stopping.stop_reason`), best_epoch, best_val_bits_per_note, retries, broke_at
+    (the epoch that made it try again, or null), weak_reference, notes, seconds, kernel, device.
 
     Raises
     ------
     StyleError
-        When there is too little music, when `start_from` does not fit, or when training breaks in its first epoch
-        and again at a third of the rate.
+        When there is too little music or memory, when `start_from` does not fit, when the device fails, or when
+        training breaks in its first epoch and again at a third of the rate.
     """
     network = recipe.network
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     parts, judged, is_weak = _split(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
-    backend = prepare(n_threads)
-    from farm.training.trainee import Trainee
+    start_loss = None if start_from is None else untrained_loss(encoding)
+    _check_memory(style, recipe, encoding, parts, judged)
+    record = Record(storage, style, run, shape, encoding)
+    try:
+        backend = prepare(n_threads)
+        from farm.training.trainee import Trainee
 
-    trainee = Trainee(shape, encoding, recipe, parts, judged, seed=seed, weights=start_from)
-    facts = {
-        "kernel": trainee.kernel,
-        "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
-        "weak_reference": is_weak,
-        "notes": trainee.n_notes,
-    }
-    about = {
+        trainee = Trainee(shape, encoding, recipe, parts, judged, seed=seed, weights=start_from)
+        facts = {
+            "kernel": trainee.kernel,
+            "device": f"{trainee.kernel}, {n_threads} thread{'s' if n_threads > 1 else ''}",
+            "weak_reference": is_weak,
+            "notes": trainee.n_notes,
+        }
+        about = _about(recipe, seed, shape, encoding, backend, start_loss)
+        storage.write_json(layout.run_recipe(style, run), {**about, **facts})
+        stopped = _run(trainee, record, recipe, start_loss, report)
+    except Exception as error:
+        told = explain(style, error, len(record.lines), recipe.training.batch_windows)
+        if told is None:
+            raise
+        raise told from error
+    return {**facts, **_outcome(style, record, stopped)}
+
+
+def _check_memory(
+    style: str, recipe: Recipe, encoding: Encoding, parts: Sequence[Part], judged: Sequence[Part]
+) -> None:
+    """Raise a StyleError when the processor's memory is too small for a training."""
+    if is_gpu_there():  # which has a memory of its own
+        return
+    rows, judged_rows = (sum(part.end for part in some) for some in (parts, judged))
+    refuse_what_cannot_fit(style, recipe, estimate_bytes(recipe, encoding, rows, judged_rows), available_bytes())
+
+
+def _about(
+    recipe: Recipe, seed: int, shape: dict[str, Any], encoding: Encoding, backend: str, start_loss: float | None
+) -> dict[str, Any]:
+    """Return what a run was made from, as it lies beside it."""
+    return {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "architecture": shape,
         "encoding": encoding.to_json(),
-        "from_base": start_from is not None,
+        "from_base": start_loss is not None,
+        "start_loss": start_loss,
         "versions": {name: metadata.version(name) for name in ("keras", backend, "numpy")},
     }
-    storage.write_json(layout.run_recipe(style, run), {**about, **facts})
-    record = Record(storage, style, run, shape, encoding)
-    stopped = _run(trainee, record, recipe.training, report)
-    return {**facts, **_outcome(style, record, stopped)}
 
 
-def _run(trainee: "Trainee", record: Record, training: Training, report: Report | None) -> str:
+def _run(trainee: "Trainee", record: Record, recipe: Recipe, start_loss: float | None, report: Report | None) -> str:
     """Train epoch after epoch; return why it ended."""
+    training = recipe.training
     state = record.resume()
-    trainee.begin(training.learning_rate * RETRY_SHARE**record.retries, state)
+    trainee.begin(training.learning_rate * (RETRY_SHARE if record.broke_at else 1), state)
     state = trainee.state()
     try:
-        while (stopped := stop_reason(record.lines, training)) is None:
-            line = _epoch(trainee, len(record.lines) + 1, record.retries)
-            if is_broken([*(past["loss"] for past in record.lines), line["loss"]]):
+        while True:
+            stopped, broken = stop_reason(record.lines, recipe, start_loss), None
+            if stopped is None:
+                line = _epoch(trainee, len(record.lines) + 1, record.broke_at)
+                if not is_broken([*(past["loss"] for past in record.lines), line["loss"]]):
+                    state = trainee.state()
+                    record.add(line, trainee.average(), state)
+                    if report is not None:
+                        report(progress(record.lines, training))
+                    continue
                 record.add_broken(line)
-                if record.retries:
-                    return "blow-up"
-                record.retries = 1
-                trainee.begin(training.learning_rate * RETRY_SHARE, state)
-                continue
+                stopped, broken = "blow-up", line["epoch"]
+            before = _before(record, recipe, start_loss, broken, state) if stopped == "blow-up" else None
+            if before is None:
+                return stopped
+            record.retry(*before)
+            trainee.begin(training.learning_rate * RETRY_SHARE, before[-1])
             state = trainee.state()
-            record.add(line, trainee.average(), state)
-            if report is not None:
-                report(progress(record.lines, training))
-        return stopped
     finally:
         record.save_state()  # an interrupt too leaves the last whole epoch to go on from
 
 
-def _epoch(trainee: "Trainee", epoch: int, retries: int) -> dict[str, Any]:
-    """Train and judge one epoch; return its line of metrics."""
+def _before(
+    record: Record, recipe: Recipe, start_loss: float | None, broken: int | None, state: dict[str, np.ndarray]
+) -> tuple[int, int, dict[str, np.ndarray]] | None:
+    """Return how a run that broke is tried again, None when it ends with what it has.
+
+    It is tried again once, and only while it had not levelled: from the `state` before the epoch that broke, or
+    where the trouble had come on slowly from the weights of the last snapshot before it.
+
+    Parameters
+    ----------
+    broken
+        The epoch that broke, and is not among the lines; None where the lines show the trouble.
+
+    Returns
+    -------
+    Epoch of the trouble, epoch to go on after, and the state to go on from.
+    """
+    trouble = before_trouble(read_metrics(record.lines), recipe.selection, start_loss)
+    if record.broke_at is not None or trouble is None:
+        return None
+    began, safe = trouble
+    if began is not None and (found := record.weights(safe)) is not None:
+        return began, found[0], {f"raw.{name}": array for name, array in found[1].items()}
+    return None if broken is None else (broken, len(record.lines), state)
+
+
+def _epoch(trainee: "Trainee", epoch: int, broke_at: int | None) -> dict[str, Any]:
+    """Train and judge one epoch; return its line of metrics.
+
+    Where the gradients or what they made of the weights are no numbers, the loss from before is not told either.
+    """
     began = time.perf_counter()
     learned = trainee.train_epoch(epoch)
-    held = trainee.judge()
+    held = {"loss": math.nan, "accuracy": math.nan}
+    if all(map(math.isfinite, learned.values())):
+        held = trainee.judge()
+    if not math.isfinite(held["loss"]):
+        learned = {**learned, "loss": math.nan}
     line = {
         **learned,
         "val_loss": held["loss"],
@@ -139,7 +210,7 @@ def _epoch(trainee: "Trainee", epoch: int, retries: int) -> dict[str, Any]:
         "seconds": time.perf_counter() - began,
     }
     finite = {name: round(value, 6) if math.isfinite(value) else None for name, value in line.items()}
-    return {"epoch": epoch, **finite, "retries": retries}
+    return {"epoch": epoch, **finite, "broke_at": broke_at}
 
 
 def _outcome(style: str, record: Record, stopped: str) -> dict[str, Any]:
@@ -155,7 +226,8 @@ def _outcome(style: str, record: Record, stopped: str) -> dict[str, Any]:
         "stopped": stopped,
         "best_epoch": best["epoch"],
         "best_val_bits_per_note": best["val_bits_per_note"],
-        "retries": record.retries,
+        "retries": int(record.broke_at is not None),
+        "broke_at": record.broke_at,
         "seconds": round(sum(line["seconds"] for line in record.lines), 1),
     }
 
@@ -169,6 +241,11 @@ def _split(
     if is_weak:
         parts, judged = blocks(train)
     notes = sum(part.n_notes for part in parts)
-    if notes < _LEAST_NOTES or not judged:
+    if notes < _LEAST_NOTES:
         raise StyleError(f"{style}: only {notes} notes to train on, at least {_LEAST_NOTES} are needed; add more music")
+    if not judged:
+        raise StyleError(
+            f"{style}: {notes} notes to train on, but none to judge by: no piece is held out, and none has the "
+            f"{_LEAST_BLOCK_NOTES} notes that it takes to hold out its end; add longer pieces"
+        )
     return parts, judged, is_weak

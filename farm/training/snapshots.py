@@ -4,12 +4,12 @@ Conventions
 -----------
 A snapshot is a safetensors file of float32 weights by the names of `farm.composing.player.weight_shapes`; its
 metadata's `about` holds architecture, encoding and epoch, so that it can be played without its run. Which epochs are
-kept depends on the number of epochs alone.
+kept: `farm.training.shelf`.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,28 +23,7 @@ from farm.errors import StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
 
-LIMIT = 40
-_DENSE = 8  # first epochs, all kept: what a small corpus learns, it learns there
 _NAME = re.compile(r".*/epoch-(\d+)\.safetensors")
-
-
-def kept(last: int, limit: int = LIMIT) -> list[int]:
-    """Return which of the epochs 1 to `last` keep their snapshot: at most `limit`, ascending.
-
-    The first eight, the last, and between them every one, every second, every fourth ... as they become many.
-    What is kept later was kept before: nothing dropped is ever asked for again.
-
-    Examples
-    --------
-    >>> kept(12), kept(100, limit=16)
-    ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 48, 64, 80, 96, 100])
-    """
-    stride = 1
-    while True:
-        epochs = {epoch for epoch in range(1, last + 1) if epoch <= _DENSE or epoch % stride == 0 or epoch == last}
-        if len(epochs) <= max(limit, _DENSE + 1):
-            return sorted(epochs)
-        stride *= 2
 
 
 def save(
@@ -57,13 +36,16 @@ def save(
     architecture: Mapping[str, Any],
     encoding: Encoding,
 ) -> None:
-    """Write the snapshot of an epoch, then delete those that are no longer kept."""
+    """Write the snapshot of an epoch."""
     about = {"architecture": dict(architecture), "encoding": encoding.to_json(), "epoch": epoch}
     storage.write_bytes(layout.snapshot(style, run, epoch), _packed(weights, about))
-    wanted = set(kept(epoch))
-    for number in epochs(storage, style, run):
-        if number < epoch and number not in wanted:
-            storage.delete(layout.snapshot(style, run, number))
+
+
+def keep(storage: Storage, style: str, run: str, wanted: Container[int]) -> None:
+    """Delete the snapshots of all epochs but those wanted."""
+    for epoch in epochs(storage, style, run):
+        if epoch not in wanted:
+            storage.delete(layout.snapshot(style, run, epoch))
 
 
 def epochs(storage: Storage, style: str, run: str) -> list[int]:

@@ -10,33 +10,40 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from farm.config import Training
+from farm.config import Recipe, Training
+from farm.music.encoding import Encoding
+from farm.selection.metrics import read_metrics
+from farm.selection.settled import settled
 
 LEAST_GAIN_BITS = 0.005  # a smaller step down of the held-out bits is none
-LEAST_EPOCHS = 10  # patience does not end a run before
 RETRY_SHARE = 1 / 3  # of the learning rate, after a blow-up
 _RISE_SHARE = 0.5  # of the progress so far, lost within an epoch: a blow-up
 _LEAST_RISE_NATS = 0.5
 
 
-def stop_reason(lines: Sequence[Mapping[str, Any]], training: Training) -> str | None:
+def stop_reason(lines: Sequence[Mapping[str, Any]], recipe: Recipe, start_loss: float | None = None) -> str | None:
     """Return why training is over after these epochs, or None when it goes on.
 
     Returns
     -------
-    max_epochs, max_minutes, or patience: no gain of the held-out bits for so many epochs.
+    levelled, flat, did-not-learn or blow-up, as `farm.selection.settled` says; max_epochs, max_minutes; or None.
     """
     if not lines:
         return None
-    epoch = lines[-1]["epoch"]
-    if epoch >= training.max_epochs:
+    training = recipe.training
+    found = settled(read_metrics(lines), recipe.selection, training.patience_epochs, start_loss)
+    if found is not None:
+        return found
+    if lines[-1]["epoch"] >= training.max_epochs:
         return "max_epochs"
     if sum(line["seconds"] for line in lines) >= training.max_minutes * 60:
         return "max_minutes"
-    best = best_line(lines)
-    if epoch >= LEAST_EPOCHS and epoch - (best["epoch"] if best else 0) >= training.patience_epochs:
-        return "patience"
     return None
+
+
+def untrained_loss(encoding: Encoding) -> float:
+    """Return the loss of a network that knows nothing, every class being as likely; nats per note."""
+    return sum(math.log(encoding.n_classes[field]) for field in encoding.fields)
 
 
 def best_line(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-What happens in an epoch depends on (seed, epoch) and on the state before it, on nothing else. The *average* is
-the running mean of the weights (`farm.training.network.Adam`): it is judged and kept, the raw weights learn.
+What happens in an epoch depends on (seed, epoch) and on the state before it, on nothing else. A pass through the
+corpus is one epoch or, by the recipe, several (`farm.training.passes`). The *average* is the running mean of the
+weights (`farm.training.network.Adam`): it is judged and kept, the raw weights learn.
 """
 
 import math
@@ -20,11 +21,7 @@ from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
 from farm.training.lstm import is_own_layer_faster, kernel_name, products
 from farm.training.network import Adam, Network
-
-_LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
-_LEAST_WINDOWS = 4
-_HELDOUT_LENGTH = 4  # in windows of training: a judged note should know as much before it as one that is composed
-_HELDOUT_WINDOWS = 16
+from farm.training.passes import HELDOUT_LENGTH, HELDOUT_WINDOWS, batch_size, epochs_per_pass, pass_of, stretch
 
 
 class Trainee:
@@ -60,20 +57,28 @@ class Trainee:
             self._assign(weights)
 
     def begin(self, learning_rate: float, state: Mapping[str, np.ndarray] | None) -> None:
-        """Make ready to train at a learning rate, from a state of before or from the weights as they are."""
+        """Make ready to train at a learning rate, from a state of before or from the weights as they are.
+
+        A state of weights alone (`raw.` and their names) gives a fresh optimizer.
+        """
+        if state is not None:
+            self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
         # XLA would give bfloat16 products up on a processor; elsewhere Keras knows best.
         self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
-        if state is not None:
-            self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
+        if state is not None and "optimizer.0" in state:
             for index, variable in enumerate(self._optimizer.variables):
                 variable.assign(state[f"optimizer.{index}"])
 
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train one epoch; return loss (nats per note), accuracy, grad_norm, learning_rate and notes_per_second."""
+        """Train one epoch; return loss (nats per note), accuracy, grad_norm, learning_rate and notes_per_second.
+
+        It ends at the first batch whose loss is no number; the loss of the epoch is none then either.
+        """
         began = time.perf_counter()
         training = self._training
+        n_epochs = epochs_per_pass(self.n_notes, training.epoch_notes, training.window_notes)
         windows = training_windows(
             self._parts,
             self._encoding,
@@ -81,30 +86,31 @@ class Trainee:
             down=training.transpose_down_semitones,
             up=training.transpose_up_semitones,
             seed=self._seed,
-            epoch=epoch,
+            epoch=pass_of(epoch, n_epochs),
         )
-        size = _batch_size(len(windows), training.batch_windows)
+        size = batch_size(max(len(windows) // n_epochs, 1), training.batch_windows)
+        windows = stretch(windows, epoch, n_epochs)
         for number, dropout in enumerate(self._network.dropouts):
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
             dropout.seed_generator.state.assign(state)
         self._optimizer.norm_sum.assign(0.0)
         batches = self._batches(self._parts, windows, size, training.window_notes)
-        found = _per_note(self._network.train_on_batch, batches)
+        found, n_notes = _per_note(self._network.train_on_batch, batches)
         return {
             **found,
             "grad_norm": float(_array(self._optimizer.norm_sum)) / math.ceil(len(windows) / size),
             "learning_rate": float(keras.ops.convert_to_numpy(self._optimizer.learning_rate)),
-            "notes_per_second": self.n_notes / (time.perf_counter() - began),
+            "notes_per_second": n_notes / (time.perf_counter() - began),
         }
 
     def judge(self) -> dict[str, float]:
         """Return loss (nats per note) and accuracy of the average on the held-out parts."""
         raw = self._raw()
         self._assign(self.average())
-        length = _HELDOUT_LENGTH * self._training.window_notes
+        length = HELDOUT_LENGTH * self._training.window_notes
         windows = heldout_windows(self._heldout, length)
-        size = min(len(windows), _HELDOUT_WINDOWS)
-        found = _per_note(self._network.test_on_batch, self._batches(self._heldout, windows, size, length))
+        size = min(len(windows), HELDOUT_WINDOWS)
+        found, _ = _per_note(self._network.test_on_batch, self._batches(self._heldout, windows, size, length))
         self._assign(raw)
         return found
 
@@ -133,8 +139,11 @@ class Trainee:
             yield batch(parts, chosen, self._encoding, self._features, size=size, length=length)
 
 
-def _per_note(step: Callable[..., dict[str, Any]], batches: Iterator[Batch]) -> dict[str, float]:
-    """Do a step with every batch; return loss and accuracy per note over all of them."""
+def _per_note(step: Callable[..., dict[str, Any]], batches: Iterator[Batch]) -> tuple[dict[str, float], float]:
+    """Do a step with every batch; return loss and accuracy per note over all of them, and the number of notes.
+
+    After a batch without a finite loss there is nothing to be gained: the weights are no numbers any more.
+    """
     sums, notes = {"loss": 0.0, "accuracy": 0.0}, 0.0
     for made in batches:
         in_batch = float(made.weights[..., PITCH].sum())
@@ -142,7 +151,9 @@ def _per_note(step: Callable[..., dict[str, Any]], batches: Iterator[Batch]) -> 
         # A batch may hold a STOP and no note; the network then gives the plain sum.
         sums = {name: value + float(found[name]) * max(in_batch, 1.0) for name, value in sums.items()}
         notes += in_batch
-    return {name: value / notes for name, value in sums.items()}
+        if not math.isfinite(sums["loss"]):
+            break
+    return {name: value / max(notes, 1.0) for name, value in sums.items()}, notes
 
 
 def _built(
@@ -152,10 +163,6 @@ def _built(
     network = Network(architecture, encoding, dropout, product_type)
     network(np.zeros((1, 2, network.n_columns), np.uint8))
     return network
-
-
-def _batch_size(n_windows: int, wanted: int) -> int:
-    return min(wanted, max(n_windows // _LEAST_STEPS, _LEAST_WINDOWS), n_windows)
 
 
 def _array(variable: Any) -> np.ndarray:

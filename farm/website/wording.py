@@ -26,6 +26,7 @@ _STATUSES = {
 _FLAGS = {
     "spike": "The loss leapt up at epoch {} and came back.",
     "recovered": "Training broke and had recovered by epoch {}.",
+    "retried": "The loss broke at epoch {}; training went on from before it at a third of the learning rate.",
     "overfits-early": "Held-out music was predicted best at epoch {}, long before the pick.",
     "weak-reference": "Too little music is held out to know how much people repeat and quote; fixed limits were used.",
     "not-heard": "No samples were judged, only the curve.",
