@@ -11,6 +11,7 @@ from farm.corpus.reading_batches import Batch, is_read, make_batches
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
+from farm.scheduling.kinds import NOTES_PER_SECOND
 from farm.scheduling.plan import Work
 from farm.scheduling.publishing import publish
 from farm.storage import Storage
@@ -19,7 +20,6 @@ from farm.storage import Storage
 _SECONDS_PER_BYTE = {".mxl": 1.1e-5, ".krn": 2e-5, ".abc": 1e-5, ".musicxml": 1e-6, ".xml": 1e-6, ".mei": 1e-6}
 _SECONDS_PER_MIDI_BYTE = 1e-7
 _NOTES_PER_BYTE = {".mxl": 0.053, ".mid": 0.12, ".abc": 0.27, ".krn": 0.09}
-_NOTES_PER_SECOND = 15_000
 _SNAPSHOT_BYTES = 6_000_000
 
 
@@ -66,8 +66,8 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
+    from farm.scheduling.kinds import fit_of
     from farm.scheduling.loading import load_music
-    from farm.training.loop import fit
 
     storage = Storage(work.root)
     run = work.run_id(receipts["read"]["result"]["digest"])
@@ -76,7 +76,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         ledger.report_progress(storage, work.style, stage="train", **facts)
 
     music = load_music(storage, work.style)
-    result = fit(
+    result = fit_of(work.recipe)(
         storage,
         work.style,
         run,
@@ -110,7 +110,8 @@ def expected_stage_seconds(
         return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
     notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
     if stage == "train":
-        return min(notes * recipe.training.max_epochs / _NOTES_PER_SECOND, recipe.training.max_minutes * 60)
+        rate = NOTES_PER_SECOND[recipe.network.kind]
+        return min(notes * recipe.training.max_epochs / rate, recipe.training.max_minutes * 60)
     return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
 
 

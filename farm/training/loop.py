@@ -16,7 +16,7 @@ import numpy as np
 
 from farm import layout
 from farm.composing.player import architecture, weight_shapes
-from farm.config import Recipe, Training
+from farm.config import Network, Recipe, Training
 from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
 from farm.music.encoding import Encoding
@@ -72,6 +72,8 @@ def fit(
         and again at a third of the rate.
     """
     network = recipe.network
+    if not isinstance(network, Network):
+        raise TypeError(f"{recipe.name}: this is no recipe of kind lstm")
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     parts, judged, is_weak = _split(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
