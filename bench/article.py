@@ -23,6 +23,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -94,44 +95,52 @@ def timed_training(root: Path, style: str, recipe: Recipe) -> dict[str, float]:
 
 def measure(storage: Storage, style: str, music: Music, recipe: Recipe, samples: Samples) -> dict[str, Any]:
     """Judge every snapshot that a run left within its limit; return when the first was fit, and the best one."""
-    run, limit_seconds = recipe.name, recipe.training.max_minutes * 60
-    recipe = recipe.model_copy(update={"samples": samples})
-    lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics(style, run))}
+    lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics(style, recipe.name))}
     metrics = [lines[epoch] for epoch in sorted(lines)]
-    at_seconds = dict(zip(sorted(lines), accumulate(line["seconds"] for line in metrics), strict=True))
+    seconds = dict(zip(sorted(lines), accumulate(line["seconds"] for line in metrics), strict=True))
+    in_time = [epoch for epoch, at in seconds.items() if at <= recipe.training.max_minutes * 60]
+    judged = recipe.model_copy(update={"samples": samples})
+    human, measured = listen(storage, style, music, judged, in_time)
+    verdict = judge(metrics, measured, human, recipe.selection, style, seed=SEED) if measured else {"candidates": []}
+    rows = [{**row, "stuck": row["distinct4"] < recipe.selection.loop_distinct4} for row in verdict["candidates"]]
+    faults = {row["epoch"]: [name for name in FAULTS if row[name]] for row in rows}
+    fit = next((row for row in rows if not faults[row["epoch"]]), None)
+    best = fit or min(rows, key=lambda row: (len(faults[row["epoch"]]), row["val_loss"]), default=None)
+    return {
+        "epochs": len(metrics),
+        "training_seconds": round(sum(line["seconds"] for line in metrics), 1),
+        "notes_per_second": round(metrics[-1]["notes_per_second"]) if metrics else None,
+        "picked_epoch": verdict.get("epoch"),
+        "picked_seconds": verdict.get("epoch") and round(seconds[verdict["epoch"]], 1),
+        "fit_epoch": fit and fit["epoch"],
+        "fit_seconds": fit and round(seconds[fit["epoch"]], 1),
+        "best": best and {"epoch": best["epoch"], "faults": faults[best["epoch"]], **_shown(best)},
+        "people": _shown({**human, "lcs_mean": human.get("lcs")}),
+        "faults": faults,
+    }
+
+
+def listen(
+    storage: Storage, style: str, music: Music, recipe: Recipe, epochs: Collection[int]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return people's level and the measures of those of the epochs that have a snapshot, as the judge takes them."""
     shown = heard(recipe, music)
     index = Index.build(shown.note_arrays("train"))
     people = shown.note_arrays("heldout")
     families = None if people else shown.families()
     human = human_reference(people or shown.note_arrays("train"), index, recipe.samples.notes, families)
     measured = []
-    for epoch in snapshots.epochs(storage, style, run):
-        if at_seconds.get(epoch, limit_seconds + 1) <= limit_seconds:
-            drawn, greedy = compose_samples(storage, style, run, epoch, music=music, recipe=recipe, seed=SEED)
+    for epoch in snapshots.epochs(storage, style, recipe.name):
+        if epoch in epochs:
+            drawn, greedy = compose_samples(storage, style, recipe.name, epoch, music=music, recipe=recipe, seed=SEED)
             measured.append({"epoch": epoch, **snapshot_measures([notes for notes, _ in drawn], greedy, index)})
-    verdict = judge(metrics, measured, human, recipe.selection, style, seed=SEED) if measured else {"candidates": []}
-    rows = [
-        {**row, "stuck": row.get("distinct4", 0.0) < recipe.selection.loop_distinct4} for row in verdict["candidates"]
-    ]
-    fit = next((row for row in rows if not any(row[fault] for fault in FAULTS)), None)
-    best = fit or min(rows, key=lambda row: (sum(row[name] for name in FAULTS), row["val_loss"]), default=None)
-    return {
-        "epochs": len(metrics),
-        "training_seconds": round(sum(line["seconds"] for line in metrics), 1),
-        "notes_per_second": round(metrics[-1]["notes_per_second"]) if metrics else None,
-        "picked_epoch": verdict.get("epoch"),
-        "fit_epoch": fit and fit["epoch"],
-        "fit_seconds": fit and round(at_seconds[fit["epoch"]], 1),
-        "best": best
-        and {
-            "epoch": best["epoch"],
-            "faults": [name for name in FAULTS if best[name]],
-            **{name: round(best[name], 4) for name in SHOWN if name in best},
-        },
-        "human": {
-            name: human[name.replace("lcs_mean", "lcs")] for name in SHOWN if name.replace("lcs_mean", "lcs") in human
-        },
-    }
+    return human, measured
+
+
+def _shown(measures: dict[str, Any]) -> dict[str, float]:
+    """Return the measures that the table tells; of people's the second number, the worst of 95%."""
+    found = {name: measures[name] for name in SHOWN if measures.get(name) is not None}
+    return {name: round(value[1] if isinstance(value, list) else value, 4) for name, value in found.items()}
 
 
 def compare(folder: Path, recipes: list[Recipe], scratch: Path) -> dict[str, Any]:
@@ -200,16 +209,18 @@ def print_table(facts: dict[str, Any]) -> None:
         print(f"{style:<14}{row['notes']:>8}{cells}{runs[ORIGINAL]['epochs']:>8}{ratio:>20}")
     print("\nthat snapshot's samples, or where none is fit those with the fewest faults; people: the worst of 95%")
     heads = "".join(f"{head:>{width}}" for _, head, width, _ in COLUMNS)
-    print(f"{'style':<14}{'recipe':<16}{'epoch':>6}{heads}  faults")
+    print(f"{'style':<14}{'recipe':<18}{'epoch':>6}{heads}  faults")
     for style, row in facts["styles"].items():
-        for name in [*ours, ORIGINAL, DRAWN]:
-            best, human = row["runs"][name]["best"], row["runs"][name]["human"]
-            if best is None:
-                print(f"{style:<14}{name:<16}{'none':>6}")
-                continue
-            faults = ", ".join(best["faults"]).replace("_", " ")
-            print(f"{style:<14}{name:<16}{best['epoch']:>6}{_measures(best)}  {faults}".rstrip())
-            print(f"{'':<14}{'  people':<22}{_measures({key: value[1] for key, value in human.items()})}")
+        for names, people in ((ours, "people"), ([ORIGINAL, DRAWN], "people, in tokens")):
+            for name in names:
+                print(f"{style:<14}{_best(name, row['runs'][name]['best'])}".rstrip())
+            print(f"{style:<14}{people:<24}{_measures(row['runs'][names[0]]['people'])}")
+
+
+def _best(name: str, best: dict[str, Any] | None) -> str:
+    if best is None:
+        return f"{name:<18}{'none':>6}"
+    return f"{name:<18}{best['epoch']:>6}{_measures(best)}  {', '.join(best['faults']).replace('_', ' ')}"
 
 
 def _when(run: dict[str, Any]) -> str:
