@@ -33,7 +33,6 @@ import yaml
 
 from farm import layout
 from farm.config import Recipe, Samples
-from farm.config_file import load_farm
 from farm.scheduling.kinds import compose_samples, fit_of, heard
 from farm.scheduling.loading import Music, load_music
 from farm.selection.measures import human_reference, snapshot_measures
@@ -164,11 +163,10 @@ def compare(folder: Path, recipes: list[Recipe], scratch: Path) -> dict[str, Any
     return {"pieces": len(music.pieces), "notes": int(music.pieces["notes"].sum()), "runs": runs}
 
 
-def recipes_of(names: list[str], minutes: float, scratch: Path) -> list[Recipe]:
+def recipes_of(names: list[str], minutes: float) -> list[Recipe]:
     """Return our recipes as they are, then the original's with the limit."""
-    config = scratch / "recipes.yaml"
-    config.write_text("farm: 1\nstyles: {any: {sources: [{folder: any}]}}\n")
-    found = [load_farm(config, ROOT / "jobs" / f"{name}.yaml").recipes["any"] for name in [*names, ORIGINAL]]
+    files = [ROOT / "jobs" / f"{name}.yaml" for name in [*names, ORIGINAL]]
+    found = [Recipe.model_validate(yaml.safe_load(file.read_text())) for file in files]
     limited = found[-1].training.model_copy(update={"max_minutes": minutes})
     return [*found[:-1], found[-1].model_copy(update={"training": limited})]
 
@@ -189,7 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="farm-article-") as temporary:
         scratch = options.scratch or Path(temporary)
         scratch.mkdir(parents=True, exist_ok=True)
-        recipes = recipes_of(options.recipes, options.minutes, scratch)
+        recipes = recipes_of(options.recipes, options.minutes)
         for folder in options.folders:
             facts["styles"][folder.name.lower()] = compare(folder, recipes, scratch)
             options.json.write_text(json.dumps(facts, indent=1) + "\n")

@@ -57,7 +57,7 @@ class PitchTokens(Strict):
 
 
 PITCH_TOKENS_HEED = frozenset(
-    ("window_notes", "batch_windows", "learning_rate", "heldout_share", "max_epochs", "max_minutes", "patience_epochs")
+    ("window_notes", "batch_windows", "learning_rate", "heldout_share", "max_epochs", "max_minutes")
 )
 
 

@@ -366,6 +366,13 @@ def test_mistakes_in_either_kind_have_line_and_nearest_key(tmp_path, recipe, tol
     assert problems_of(tmp_path, recipe) == [told]
 
 
+def test_an_override_that_switches_off_what_the_kind_never_does_is_fine(tmp_path):
+    (tmp_path / "r.yaml").write_text("recipe: 1\nnetwork: {kind: pitch-tokens}\n")
+    text = "farm: 1\nrecipe: r.yaml\nstyles: {a: {sources: [{folder: x}], training: {transpose_up_semitones: 0}}}\n"
+    (tmp_path / "corpora.yaml").write_text(text)
+    assert load_farm(tmp_path / "corpora.yaml").styles["a"].training == {"transpose_up_semitones": 0}
+
+
 def test_an_override_that_means_nothing_to_the_kind_is_told_at_its_line(tmp_path):
     found = problems_of(tmp_path, "  kind: pitch-tokens\n", more="    training: {average_momentum: 0.5}\n")
     assert found == [
@@ -373,11 +380,9 @@ def test_an_override_that_means_nothing_to_the_kind_is_told_at_its_line(tmp_path
     ]
 
 
-def test_the_recipes_are_those_of_the_programs(tmp_path):
-    (tmp_path / "c.yaml").write_text(
-        "farm: 1\nstyles: {a: {sources: [{folder: x}], training: {transpose_up_semitones: 0}}}\n"
-    )
-    article, parent = (load_farm(tmp_path / "c.yaml", JOBS / f"{name}.yaml").recipes["a"] for name in NAMES)
+def test_the_recipes_are_those_of_the_programs():
+    names = ("article", "classical-piano-composer")
+    article, parent = (Recipe.model_validate(yaml.safe_load((JOBS / f"{name}.yaml").read_text())) for name in names)
     assert (article.network.layers, article.network.dense, article.network.batch_norm) == ([512, 256], 128, True)
     assert (article.training.window_notes, article.training.batch_windows, article.training.max_epochs) == (
         100,
@@ -385,9 +390,6 @@ def test_the_recipes_are_those_of_the_programs(tmp_path):
         500,
     )
     assert (parent.network.layers, parent.network.optimizer) == ([512, 512, 512], "rmsprop")
-    for recipe in (article, parent):
-        assert isinstance(recipe.network, PitchTokens)
-        assert recipe.training.patience_epochs >= recipe.training.max_epochs
-
-
-NAMES = ("article", "classical-piano-composer")
+    assert (parent.network.dropout, parent.training.batch_windows, parent.training.max_epochs) == (0.3, 64, 200)
+    assert all(isinstance(recipe.network, PitchTokens) for recipe in (article, parent))
+    assert [article.name, parent.name] == list(names)

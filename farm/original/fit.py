@@ -4,8 +4,8 @@ Conventions
 -----------
 Losses are nats per *token*, accuracies shares of tokens. `bits_per_note` is bits per token over the style's notes per
 token, because a chord's token stands for several notes. It is not comparable with a network of kind lstm: times,
-durations and the octaves of chords are not predicted, so nothing is paid for them. As in the original there is no
-guard against a blow-up; only a loss that is no number ends a run.
+durations and the octaves of chords are not predicted, so nothing is paid for them. As in the original all
+epochs are trained, with no guard against a blow-up; only a loss that is no number or `max_minutes` ends a run early.
 """
 
 import math
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farm import layout
-from farm.config import PitchTokens, Recipe
+from farm.config import PitchTokens, Recipe, Training
 from farm.errors import StyleError
 from farm.music.encoding import Encoding, decode
 from farm.original.tokens import codes, tokenize, vocabulary
@@ -27,7 +27,7 @@ from farm.storage import Storage
 from farm.training.backend import prepare
 from farm.training.loop import Report
 from farm.training.record import Record
-from farm.training.stopping import best_line, progress, stop_reason
+from farm.training.stopping import best_line, progress
 
 if TYPE_CHECKING:
     from farm.original.network import TokenTrainee
@@ -152,7 +152,7 @@ def _run(trainee: "TokenTrainee", record: Record, recipe: Recipe, lesson: Lesson
     if state is not None:
         trainee.go_on(state)
     try:
-        while (stopped := stop_reason(record.lines, recipe.training)) is None:
+        while (stopped := _limit(record.lines, recipe.training)) is None:
             line = _epoch(trainee, len(record.lines) + 1, lesson.notes, lesson.notes_per_token)
             if line["loss"] is None:
                 record.add_broken(line)
@@ -183,4 +183,12 @@ def _epoch(trainee: "TokenTrainee", epoch: int, notes: int, notes_per_token: flo
         "seconds": time.perf_counter() - began,
     }
     finite = {name: round(value, 6) if math.isfinite(value) else None for name, value in line.items()}
-    return {"epoch": epoch, **finite, "retries": 0}
+    return {"epoch": epoch, **finite}
+
+
+def _limit(lines: Sequence[Mapping[str, Any]], training: Training) -> str | None:
+    """Return which limit these epochs reached, None while there are more to come: nothing else ended the original."""
+    if len(lines) >= training.max_epochs:
+        return "max_epochs"
+    is_late = sum(line["seconds"] for line in lines) >= training.max_minutes * 60
+    return "max_minutes" if is_late else None
