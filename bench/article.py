@@ -197,6 +197,8 @@ def main() -> None:
 def print_table(facts: dict[str, Any]) -> None:
     where, minutes, ours = facts["machine"], facts["minutes"], facts["recipes"]
     print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}")
+    load = max(run["load_before"] for row in facts["styles"].values() for run in row["runs"].values())
+    print(f"other work on the machine: load of at most {load:.1f} before a training")
     print(f"first fit snapshot: seconds of training on one thread (epoch); {ORIGINAL} for {minutes:g} min")
     heads = "".join(f"{name:>16}" for name in [*ours, ORIGINAL, DRAWN])
     print(f"{'style':<14}{'notes':>8}{heads}{'epochs':>8}{ORIGINAL + ' / ' + ours[0]:>20}")
@@ -229,9 +231,8 @@ def _ratio(ours_seconds: float | None, theirs_seconds: float | None, minutes: fl
     """Return how many times as long the original took; where it never got there, the least it can have been."""
     if ours_seconds is None:
         return "-"
-    if theirs_seconds is None:
-        return f"over {minutes * 60 / ours_seconds:.0f}"
-    return f"{theirs_seconds / ours_seconds:.1f}"
+    ratio = (minutes * 60 if theirs_seconds is None else theirs_seconds) / ours_seconds
+    return f"{'over ' if theirs_seconds is None else ''}{ratio:.{0 if ratio >= 10 else 1}f}"
 
 
 def _measures(row: dict[str, float]) -> str:
