@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 from machine import describe  # noqa: E402  the path must be set first
 
 from farm.config import Filters, Source  # noqa: E402
-from farm.corpus.clean import clean_style  # noqa: E402
 from farm.corpus.batching import make_batches  # noqa: E402
+from farm.corpus.clean import clean_style  # noqa: E402
 from farm.corpus.reading_batches import read_batch  # noqa: E402
 from farm.corpus.sandbox import Sandbox  # noqa: E402
 from farm.corpus.sources import list_files  # noqa: E402

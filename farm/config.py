@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,14 +24,57 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class MisplacedError(ValueError):
+    """A value that is wrong beside another; `at` is the place of its key below the section that was checked."""
+
+    def __init__(self, at: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 class Network(Strict):
-    """The network of a recipe."""
+    """The farm's own network: one event per note, with time, pitch and duration."""
 
     kind: Literal["lstm"] = "lstm"
     embedding: Annotated[int, Field(ge=8, le=2048)] = 128
     layers: Annotated[list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=8)] = [256, 256]
     head: Annotated[int, Field(ge=8, le=4096)] = 192
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
+class PitchTokens(Strict):
+    """The network of the original hobby programs, to compare with: one token per pitch or chord, one target per window.
+
+    Of the training section it heeds the keys of `PITCH_TOKENS_HEED`; `window_notes` counts tokens.
+    """
+
+    kind: Literal["pitch-tokens"]
+    layers: Annotated[list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=8)] = [512, 256]
+    dense: Annotated[int, Field(ge=8, le=4096)] = 128
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    batch_norm: bool = True
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+
+
+PITCH_TOKENS_HEED = frozenset(
+    ("window_notes", "batch_windows", "learning_rate", "heldout_share", "max_epochs", "max_minutes")
+)
+
+
+def _kind(network: Any) -> Any:
+    """Return the kind that a network section names; the farm's own where it names none."""
+    return network.get("kind", "lstm") if isinstance(network, dict) else getattr(network, "kind", "lstm")
+
+
+AnyNetwork = Annotated[
+    Annotated[Network, Tag("lstm")] | Annotated[PitchTokens, Tag("pitch-tokens")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_kind",
+        custom_error_message="input should be 'lstm' or 'pitch-tokens'",
+    ),
+]
+"""The network section of a recipe, of the class that its `kind` names."""
 
 
 class Training(Strict):
@@ -98,10 +141,20 @@ class Recipe(Strict):
 
     recipe: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "compact"
-    network: Network = Network()
+    network: AnyNetwork = Network()
     training: Training = Training()
     selection: Selection = Selection()
     samples: Samples = Samples()
+
+    @model_validator(mode="after")
+    def _heeded(self) -> "Recipe":
+        """Refuse a training key that this kind of network would pass over; one that is off or as by default is fine."""
+        if isinstance(self.network, PitchTokens):
+            for name, about in Training.model_fields.items():
+                value = getattr(self.training, name)
+                if name not in PITCH_TOKENS_HEED and value not in (about.default, 0):
+                    raise MisplacedError(("training", name), "has no meaning for network.kind pitch-tokens; remove it")
+        return self
 
 
 class Source(Strict):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from farm.config import Farm, Recipe, Strict, Style
 from farm.errors import ConfigError
@@ -128,10 +128,15 @@ def _check(model: type[Strict], data: Any, path: Path, lines: dict[tuple, int]) 
 
 
 def _message(model: type[Strict], item: Any, path: Path, lines: dict[tuple, int]) -> str:
-    at = tuple(str(part) for part in item["loc"])
+    at = _written(model, tuple(str(part) for part in item["loc"]))
+    value = item["input"]
+    if item["type"] == "value_error":
+        at += getattr(item["ctx"]["error"], "at", ())
+    elif item["type"] == "unknown_kind":
+        at, value = (*at, "kind"), value["kind"]
     place, dotted = _place(path, lines, at), ".".join(at)
     if item["type"] == "extra_forbidden":
-        known = _keys_at(model, at[:-1])
+        known = _keys_at(model, tuple(str(part) for part in item["loc"][:-1]))
         near = difflib.get_close_matches(at[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
         return f"{place}: {dotted} is not a known key; {hint}"
@@ -139,7 +144,7 @@ def _message(model: type[Strict], item: Any, path: Path, lines: dict[tuple, int]
         return f"{place}: {dotted} is missing; add it"
     if item["type"] == "value_error":
         return f"{place}: {dotted or path.name}: {item['ctx']['error']}"
-    found = json.dumps(item["input"], default=str, ensure_ascii=False)
+    found = json.dumps(value, default=str, ensure_ascii=False)
     return f"{place}: {dotted} is {found[:80]}; {_lower(item['msg'])}"
 
 
@@ -147,10 +152,34 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _keys_at(model: Any, at: tuple[str, ...]) -> list[str]:
-    """Return the keys that the section at `at` of a model knows."""
+def _written(model: Any, at: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the place of a value as a person writes it: without the kinds that chose between classes on the way."""
+    written = []
     for part in at:
-        is_section = isinstance(model, type) and issubclass(model, BaseModel)
-        model = model.model_fields[part].annotation if is_section else get_args(model)[-1]
+        if part not in _kinds(model):
+            written.append(part)
+        model = _below(model, part)
+    return tuple(written)
+
+
+def _keys_at(model: Any, at: tuple[str, ...]) -> list[str]:
+    """Return the keys that the section at `at` of a model knows; `at` as pydantic tells it."""
+    for part in at:
+        model = _below(model, part)
     hidden = {"folder", "recipes"} if model is Farm else set()
     return [name for name in model.model_fields if name not in hidden]
+
+
+def _below(model: Any, part: str) -> Any:
+    """Return what the type of a section says of one part of it; None for what no type knows."""
+    if part in (kinds := _kinds(model)):
+        return kinds[part]
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return model.model_fields[part].annotation if part in model.model_fields else None
+    return get_args(model)[-1] if get_args(model) else None
+
+
+def _kinds(model: Any) -> dict[str, Any]:
+    """Return the classes of a section that may be of several kinds, by kind; none for any other type."""
+    tagged = [(choice, getattr(choice, "__metadata__", ())) for choice in get_args(model)]
+    return {mark.tag: choice.__origin__ for choice, marks in tagged for mark in marks if isinstance(mark, Tag)}

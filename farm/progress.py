@@ -63,7 +63,7 @@ def sentence(stage: str, result: Mapping[str, Any]) -> str:
     return (
         f"published {result['name']}, {result['bytes'] / 1e6:.1f} MB"
         if result.get("name")
-        else "nothing fit to publish"
+        else result.get("why") or "nothing fit to publish"
     )
 
 

@@ -16,6 +16,7 @@ LEVELS = [
     {"commands"},
     {"status", "doctor", "starting", "progress", "piece"},
     {"scheduling"},
+    {"original"},
     {"training", "catalog", "website", "corpus"},
     {"composing", "selection"},
     {"tables"},
@@ -29,7 +30,7 @@ DOORS = {
     "ray": {"scheduling/cluster.py"},
     "music21": {"corpus/readers.py"},
     "symusic": {"corpus/readers.py", "composing/render.py"},
-    "keras": {"training"},
+    "keras": {"training", "original/network.py"},
     "tensorflow": {"training"},
     "matplotlib": {"website/drawing.py", "website/figures.py", "website/corpus_figures.py"},
 }

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from farm.config import Recipe
+from farm.config import Network, Recipe, Training
 from farm.errors import StorageError, StyleError
 from farm.training import memory
 from farm.training.devices import explain, is_gpu_there
@@ -85,10 +85,11 @@ def test_a_gpu_is_there_unless_it_is_hidden(monkeypatch, tmp_path):
 
 
 def test_the_estimate_is_near_what_a_run_takes(tmp_path):
-    recipe = {"network": {"embedding": 256, "layers": [512, 512], "head": 256}, "training": {"max_epochs": 1}}
+    network, training = Network(embedding=256, layers=[512, 512], head=256), Training(max_epochs=1)
+    recipe = Recipe(network=network, training=training).model_dump()
     code = f"""
 import resource
-from farm.config import Recipe
+from farm.config import Network, Recipe, Training
 from tests.small_runs import train_small
 train_small({str(tmp_path)!r}, Recipe.model_validate({recipe!r}))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
@@ -96,14 +97,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     peak = int(done.stdout.split()[-1])
     rows = sum(len(piece(number, 8, 60 + number % 5)) for number in range(6))
-    estimate = memory.estimate_bytes(Recipe.model_validate(recipe), PLAIN, rows, rows)
+    estimate = memory.estimate_bytes(network, training, PLAIN, rows, rows)
     assert peak / 1.4 < estimate < peak * 1.4
 
 
 def test_the_estimate_grows_with_what_a_person_may_lower():
     def of(n_rows=10**6, layers=(256, 256), **training):
-        recipe = Recipe.model_validate({"network": {"layers": list(layers)}, "training": training})
-        return memory.estimate_bytes(recipe, PLAIN, n_rows, n_rows // 10)
+        return memory.estimate_bytes(Network(layers=layers), Training(**training), PLAIN, n_rows, n_rows // 10)
 
     assert of(layers=(512, 512)) > of()
     assert of(batch_windows=256) > of(batch_windows=64) > of(batch_windows=32)

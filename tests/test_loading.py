@@ -13,8 +13,9 @@ from farm.composing.render import Sheet, render
 from farm.composing.sampling import compose
 from farm.config import Filters, Source
 from farm.corpus import tables
+from farm.corpus.batching import make_batches
 from farm.corpus.clean import clean_style
-from farm.corpus.reading_batches import make_batches, read_batch
+from farm.corpus.reading_batches import read_batch
 from farm.corpus.sources import list_files
 from farm.music.encoding import FREE, METRE, N_COLUMNS, NOMINAL_BPM, NOTE, POSITION, STEPS_PER_BEAT, decode, encode
 from farm.music.features import Features

@@ -117,7 +117,7 @@ class _Chooser:
             return np.where(legal, logits, -np.inf).argmax(axis=1)
         lots = self._lots[:, PREDICTED.index(name)]
         heat = self._temperature * self._guard.heat
-        drawn = _draw(logits, legal, lots[:, 0], heat, self._top_p)
+        drawn = draw(logits, legal, lots[:, 0], heat, self._top_p)
         banned = self._guard.banned(name, rows)
         if banned is None:
             return drawn
@@ -127,7 +127,7 @@ class _Chooser:
             return drawn
         self._guard.count(name, again)
         free = np.where(again[:, None], free, legal)
-        return np.where(again, _draw(logits, free, lots[:, 1], heat, self._top_p), drawn)
+        return np.where(again, draw(logits, free, lots[:, 1], heat, self._top_p), drawn)
 
 
 def _check(notes: int | None, bars: int | None, seed: int, temperature: float, top_p: float, count: int) -> None:
@@ -178,7 +178,7 @@ def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> 
     return rows
 
 
-def _draw(logits: np.ndarray, legal: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
+def draw(logits: np.ndarray, legal: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
     """Return the class that each number in [0, 1) falls on, shape (n,).
 
     Parameters

@@ -5,17 +5,14 @@ settings of the samples, never those of the rule, make a snapshot compose anew.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from farm import layout
-from farm.composing.player import Player
-from farm.composing.sampling import compose
-from farm.config import Samples, digest
-from farm.music.encoding import decode
+from farm.config import digest
 from farm.scheduling import ledger
+from farm.scheduling.kinds import compose_samples, heard
 from farm.scheduling.loading import Music, load_music
 from farm.scheduling.plan import Work
 from farm.selection.measures import human_reference, snapshot_measures
@@ -30,8 +27,9 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     storage = Storage(work.root)
     run = receipts["train"]["result"]["run"]
     music = load_music(storage, work.style)
-    index = Index.build(music.note_arrays("train"))
-    human = _people(music, index, work.recipe.samples.notes)
+    shown = heard(work.recipe, music)
+    index = Index.build(shown.note_arrays("train"))
+    human = _people(shown, index, work.recipe.samples.notes)
     measured = []
     epochs = snapshots.epochs(storage, work.style, run)
     for done, epoch in enumerate(epochs):
@@ -70,8 +68,7 @@ def _listen(storage: Storage, work: Work, run: str, epoch: int, music: Music, in
         kept = storage.read_json(key)
         if kept.get("settings") == settings:
             return dict(kept["measures"])
-    player = snapshots.player(storage, work.style, run, epoch)
-    drawn, greedy = _compose(player, music, samples, work.seed)
+    drawn, greedy = compose_samples(storage, work.style, run, epoch, music=music, recipe=work.recipe, seed=work.seed)
     measures = snapshot_measures([notes for notes, _ in drawn], greedy, index)
     storage.write_json(
         key,
@@ -88,17 +85,6 @@ def _listen(storage: Storage, work: Work, run: str, epoch: int, music: Music, in
         },
     )
     return measures
-
-
-def _compose(
-    player: Player, music: Music, samples: Samples, seed: int
-) -> tuple[list[tuple[np.ndarray, bool]], np.ndarray]:
-    """Return what a network composes, drawn as `farm compose` does, and what it falls into when greedy."""
-    ask = partial(compose, player, music.encoding, notes=samples.notes, metre=music.usual_metre, seed=seed)
-    drawn = ask(temperature=samples.temperature, top_p=samples.top_p, count=samples.count)
-    greedy = ask(greedy=True)[0]
-    pieces = [(decode(piece.events, music.encoding), piece.stopped) for piece in drawn]
-    return pieces, decode(greedy.events, music.encoding)
 
 
 def as_rows(notes: np.ndarray) -> list[list[float]]:

@@ -12,6 +12,7 @@ from farm.catalog import publish as shelf
 from farm.errors import FarmError
 from farm.scheduling import ledger
 from farm.scheduling.entries import make_entry
+from farm.scheduling.kinds import why_not_shipped
 from farm.scheduling.plan import Work
 from farm.storage import Storage
 from farm.training import snapshots
@@ -23,11 +24,14 @@ def publish(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     run = receipts["train"]["result"]["run"]
     storage.write_json(layout.run_work(work.style, run), work.to_json())
     verdict = storage.read_json(layout.verdict(work.style, run))
-    if verdict["epoch"] is None:
-        failure = {"style": work.style, "stage": "judge", "message": verdict["reason"]}
+    why_not = why_not_shipped(work.recipe)
+    if why_not or verdict["epoch"] is None:
+        message = f"{why_not}. Judged all the same: {verdict['reason']}" if why_not else verdict["reason"]
+        # the run tells the report whose curve to show where there is no model
+        failure = {"style": work.style, "stage": "judge", "message": message, "run": run}
         shelf.publish(storage, [], [failure])
         _write_site(storage)
-        return {"name": None, "bytes": 0, "outputs": [layout.CURRENT]}
+        return {"name": None, "why": why_not, "bytes": 0, "outputs": [layout.CURRENT]}
     entry = make_entry(storage, work, receipts, run, verdict)
     shelf.publish(storage, [entry], [])
     _write_site(storage)
@@ -94,6 +98,8 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     if epoch == verdict["epoch"]:
         return
     work = Work.from_json(storage.read_json(layout.run_work(style, run)), str(storage.root))
+    if why_not := why_not_shipped(work.recipe):
+        raise FarmError(f"{style}: {why_not}; farm it with another recipe to have a model to approve")
     verdict["overruled_by"] = {"epoch": epoch, "why": why.strip(), "picked": verdict["epoch"]}
     shelf.publish(storage, [make_entry(storage, work, receipts, run, verdict)], [])
 

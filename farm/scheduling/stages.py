@@ -12,6 +12,7 @@ from farm.corpus.reading_batches import is_read
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
+from farm.scheduling.kinds import NOTES_PER_SECOND
 from farm.scheduling.plan import Work
 from farm.scheduling.publishing import publish
 from farm.storage import Storage
@@ -20,7 +21,6 @@ from farm.storage import Storage
 _SECONDS_PER_BYTE = {".mxl": 1.1e-5, ".krn": 2e-5, ".abc": 1e-5, ".musicxml": 1e-6, ".xml": 1e-6, ".mei": 1e-6}
 _SECONDS_PER_MIDI_BYTE = 1e-7
 _NOTES_PER_BYTE = {".mxl": 0.053, ".mid": 0.12, ".abc": 0.27, ".krn": 0.09}
-_NOTES_PER_SECOND = 15_000
 _SNAPSHOT_BYTES = 6_000_000
 
 
@@ -69,8 +69,8 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
+    from farm.scheduling.kinds import fit_of
     from farm.scheduling.loading import choose_encoding, split_events
-    from farm.training.loop import fit
 
     storage, notes_digest = Storage(work.root), receipts["read"]["result"]["digest"]
     run = work.run_id(notes_digest)
@@ -80,7 +80,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
     encoding, _ = choose_encoding(storage, work.style)
     heard, heldout = split_events(storage, work.style, encoding, notes_digest)
-    result = fit(
+    result = fit_of(work.recipe)(
         storage,
         work.style,
         run,
@@ -114,8 +114,8 @@ def expected_stage_seconds(
         return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
     notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
     if stage == "train":
-        epoch_notes = min(notes, recipe.training.epoch_notes or notes)
-        return min(epoch_notes * recipe.training.max_epochs / _NOTES_PER_SECOND, recipe.training.max_minutes * 60)
+        rate, epoch_notes = NOTES_PER_SECOND[recipe.network.kind], min(notes, recipe.training.epoch_notes or notes)
+        return min(epoch_notes * recipe.training.max_epochs / rate, recipe.training.max_minutes * 60)
     return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from farm import layout
 from farm.composing.player import architecture, weight_shapes
-from farm.config import Recipe
+from farm.config import Network, Recipe, Training
 from farm.errors import StyleError
 from farm.music.batches import Part, blocks, whole
 from farm.music.encoding import Encoding
@@ -80,12 +80,14 @@ def fit(
         training breaks in its first epoch and again at a third of the rate.
     """
     network = recipe.network
+    if not isinstance(network, Network):
+        raise TypeError(f"{recipe.name}: this is no recipe of kind lstm")
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     parts, judged, is_weak = _split(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
     start_loss = None if start_from is None else untrained_loss(encoding)
-    _check_memory(style, recipe, encoding, parts, judged)
+    _check_memory(style, network, recipe.training, encoding, parts, judged)
     record = Record(storage, style, run, shape, encoding)
     try:
         backend = prepare(n_threads)
@@ -110,13 +112,19 @@ def fit(
 
 
 def _check_memory(
-    style: str, recipe: Recipe, encoding: Encoding, parts: Sequence[Part], judged: Sequence[Part]
+    style: str,
+    network: Network,
+    training: Training,
+    encoding: Encoding,
+    parts: Sequence[Part],
+    judged: Sequence[Part],
 ) -> None:
     """Raise a StyleError when the processor's memory is too small for a training."""
     if is_gpu_there():  # which has a memory of its own
         return
     rows, judged_rows = (sum(part.end for part in some) for some in (parts, judged))
-    refuse_what_cannot_fit(style, recipe, estimate_bytes(recipe, encoding, rows, judged_rows), available_bytes())
+    needed = estimate_bytes(network, training, encoding, rows, judged_rows)
+    refuse_what_cannot_fit(style, network, training, needed, available_bytes())
 
 
 def _about(

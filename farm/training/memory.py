@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from farm.composing.player import architecture, weight_shapes
-from farm.config import Recipe
+from farm.config import Network, Training
 from farm.errors import StyleError
 from farm.music.encoding import Encoding
 from farm.music.features import Features
@@ -28,7 +28,7 @@ _PER_CLASS = 6  # logits, chances, gradients and masks
 _PER_ROW = 64  # an event of a piece, its notes and its row in the tables
 
 
-def estimate_bytes(recipe: Recipe, encoding: Encoding, n_rows: int, n_heldout: int) -> int:
+def estimate_bytes(network: Network, training: Training, encoding: Encoding, n_rows: int, n_heldout: int) -> int:
     """Return about how much memory a training holds at its peak.
 
     Parameters
@@ -36,7 +36,6 @@ def estimate_bytes(recipe: Recipe, encoding: Encoding, n_rows: int, n_heldout: i
     n_rows, n_heldout
         Events of the pieces to train on, and of those held out.
     """
-    network, training = recipe.network, recipe.training
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
     n_weights = sum(math.prod(size) for size in weight_shapes(shape, encoding).values())
     n_fields, n_classes = len(encoding.fields), sum(encoding.n_classes[field] for field in encoding.fields)
@@ -50,11 +49,10 @@ def estimate_bytes(recipe: Recipe, encoding: Encoding, n_rows: int, n_heldout: i
     return _LIBRARY_BYTES + 4 * (_COPIES * n_weights + max(trained, judged)) + _PER_ROW * (n_rows + n_heldout)
 
 
-def refuse_what_cannot_fit(style: str, recipe: Recipe, needed: int, available: int) -> None:
+def refuse_what_cannot_fit(style: str, network: Network, training: Training, needed: int, available: int) -> None:
     """Raise a StyleError with the keys to lower when training needs more memory than there is."""
     if needed <= available:
         return
-    network, training = recipe.network, recipe.training
     raise StyleError(
         f"{style}: training this recipe takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are "
         f"there; lower network.layers ({network.layers}), training.batch_windows ({training.batch_windows}) or "

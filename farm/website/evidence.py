@@ -110,7 +110,7 @@ def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: 
     if not STYLE_NAME.fullmatch(style):
         return found
     found = _with_pieces(storage, found)
-    run = str(model.get("run") or "")
+    run = str(model.get("run") or failure.get("run") or "")
     return _with_run(storage, found, run) if _RUN_NAME.fullmatch(run) else found
 
 
