@@ -96,6 +96,7 @@ def fit(
         "architecture": about,
         "encoding": encoding.to_json(),
         "from_base": False,
+        "start_loss": None,
         "versions": {name: metadata.version(name) for name in ("keras", backend, "numpy")},
     }
     storage.write_json(layout.run_recipe(style, run), {**told, **facts})
