@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands that need them, so that `farm -
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -53,7 +54,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to run on.")] = None,
     executor: Annotated[str, typer.Option(help="ray or local.")] = "ray",
     cpus: Annotated[int, typer.Option(min=0, help="CPUs to use on this machine; 0 for all.")] = 0,
-    recipe: Annotated[Path | None, typer.Option(help="Use this recipe for every style.")] = None,
+    recipe: Annotated[list[Path] | None, typer.Option(help="Use this recipe for every style; may be repeated.")] = None,
     json_out: Json = False,
 ) -> None:
     """Read, train, judge and publish everything that is missing or stale.
@@ -73,7 +74,7 @@ def run(
         raise typer.BadParameter(f"{executor!r} is not an executor; choose ray or local", param_hint="--executor")
     if address and executor == "local":
         raise typer.BadParameter("is for Ray; leave out '--executor local'", param_hint="--address")
-    farm, storage = _load(config, artifacts, recipe)
+    farm, storage = _load(config, artifacts, recipe or ())
     chosen = _chosen(farm, names(styles), config)
     console = Console(stderr=True)
     listener = (Bars if console.is_terminal and not json_out else PlainLines)(storage, console)
@@ -148,10 +149,10 @@ def _chosen(farm: Any, names: list[str], config: Path) -> list[str]:
     return names or list(farm.styles)
 
 
-def _load(config: Path, artifacts: Path | None, recipe: Path | None = None) -> tuple[Any, Storage]:
+def _load(config: Path, artifacts: Path | None, recipes: Sequence[Path] = ()) -> tuple[Any, Storage]:
     from farm.config_file import load_farm
 
-    farm = load_farm(config, recipe)
+    farm = load_farm(config, recipes)
     if "://" in farm.artifacts and artifacts is None:
         raise FarmError(f"{config}: artifacts: {farm.artifacts} is not a folder of this machine; name a local folder")
     return farm, storage_at(artifacts or farm.folder / farm.artifacts)
