@@ -49,9 +49,7 @@ class _Shelf:
         self._path, self._lines, self._folder = path, lines, folder
         self._files: dict[str, Path] = {}  # by the recipe's name
 
-    def recipes_of(
-        self, name: str, style: Style, usual: Sequence[str], instead: Sequence[Path]
-    ) -> tuple[Recipe, ...]:
+    def recipes_of(self, name: str, style: Style, usual: Sequence[str], instead: Sequence[Path]) -> tuple[Recipe, ...]:
         """Return a style's recipes with its own keys over them; what is wrong with one is added to `problems`."""
         at = ("styles", name, "recipe") if style.recipe else ("recipe",)
         found: list[Recipe] = []

@@ -62,7 +62,14 @@ def write_farm(folder: Path, output: Path, *, only: Sequence[str] = (), force: b
             name, number = f"{style_name(path.name)}-{number}", number + 1
         place = os.path.relpath(path, output.resolve().parent)
         styles[name] = {"title": path.name, "sources": [{"folder": place, "licence": "unknown"}]}
-    farm = {"farm": 1, "artifacts": "artifacts", "seed": 2019, "recipe": "jobs/compact.yaml", "base": "all", "styles": styles}
+    farm = {
+        "farm": 1,
+        "artifacts": "artifacts",
+        "seed": 2019,
+        "recipe": "jobs/compact.yaml",
+        "base": "all",
+        "styles": styles,
+    }
     text = _HEADER.format(name=output.name) + yaml.safe_dump(farm, sort_keys=False, allow_unicode=True)
     Storage(output.resolve().parent).write_text(output.name, text)
     return list(styles)

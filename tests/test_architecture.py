@@ -14,7 +14,7 @@ MODULES = sorted(FARM.rglob("*.py"))
 LEVELS = [
     {"cli"},
     {"commands"},
-    {"status", "doctor", "starting", "progress", "piece"},
+    {"planning", "status", "doctor", "starting", "progress", "piece"},
     {"scheduling"},
     {"training", "selection", "catalog", "website", "corpus"},
     {"composing"},

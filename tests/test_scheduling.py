@@ -10,8 +10,9 @@ from farm.config import Recipe, Style
 from farm.errors import StyleError
 from farm.progress import state_counts
 from farm.scheduling.local import LocalExecutor
-from farm.scheduling.plan import STAGES, UNTIL, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_style
 from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
+from farm.scheduling.work import Work
 
 STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
 
@@ -20,19 +21,23 @@ def work(style=STYLE, recipe=None, seed=1):
     return Work("bach", style, recipe or Recipe(), seed, "artifacts")
 
 
-def receipts_after(some_work, files="f", stages=STAGES):
+RESULTS = {
+    "read": {"digest": "n"},
+    "baseline": {"bits_per_note": 5},
+    "train": {"run": "r"},
+    "judge": {"digest": "v"},
+    "publish": {},
+}
+
+
+def receipts_after(some_work, files="f", stages=STAGES, receipts=None):
     """Do the stages one after the other the way the loop does, with made-up results."""
-    results = {
-        "read": {"digest": "n"},
-        "baseline": {"bits_per_note": 5},
-        "train": {"run": "r"},
-        "judge": {"digest": "v"},
-        "publish": {},
-    }
-    receipts = {}
+    receipts = dict(receipts or {})
     for stage in stages:
-        job = next(job for job in plan_style(some_work, files, receipts) if job.stage == stage)
-        receipts[stage] = {"inputs": dict(job.inputs), "result": results[stage], "seconds": 2.0}
+        for number, job in enumerate(plan_style(some_work, files, receipts)):
+            if job.stage == stage:
+                job = plan_style(some_work, files, receipts)[number]
+                receipts[job.key] = {"inputs": dict(job.inputs), "result": RESULTS[stage], "seconds": 2.0}
     return receipts
 
 

@@ -39,7 +39,7 @@ def plan(config: ConfigFile = Path("corpora.yaml"), artifacts: Artifacts = None,
 
     Example: farm plan corpora.yaml
     """
-    from farm.status import plan_facts, plan_lines
+    from farm.planning import plan_facts, plan_lines
 
     farm, storage = _load(config, artifacts)
     facts = plan_facts(farm, storage)
@@ -80,7 +80,7 @@ def run(
     listener = (Bars if console.is_terminal and not json_out else PlainLines)(storage, console)
     terminated = _interrupt_on_sigterm()
     try:
-        states = run_farm(
+        states, base = run_farm(
             farm,
             storage,
             styles=chosen,
@@ -94,7 +94,7 @@ def run(
     finally:
         if isinstance(listener, Bars):
             listener.close()
-    facts = run_facts(states, storage)
+    facts = run_facts(states, base, storage)
     print_json(facts) if json_out else print("\n".join(run_lines(facts)))
     raise typer.Exit(1 if facts["failed"] else 0)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from farm.errors import FarmError
 from farm.scheduling.local import perform
-from farm.scheduling.queue import Capacity, Outcome, Task
+from farm.scheduling.queue import TRAINING, Capacity, Outcome, Task
 
 _OBJECT_STORE_BYTES = 128 * 2**20
 
@@ -73,7 +73,7 @@ class RayExecutor:
         self._tasks: dict[Any, Task] = {}
 
     def submit(self, task: Task) -> None:
-        remote = self._perform_once if task.stage == "train" else self._perform
+        remote = self._perform_once if task.stage in TRAINING else self._perform
         reference = remote.options(num_cpus=task.cpus, num_gpus=task.gpus, name=task.id).remote(task)
         self._tasks[reference] = task
 

@@ -1,5 +1,6 @@
 """From the tables of a style to what training, judging and composing take: note arrays and events by split."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,6 @@ class Music:
         The rows of the pieces table in state `read`, indexed by piece_id.
     notes
         Note array by piece_id.
-    encoding
-        With velocity only where the corpus has any.
     """
 
     pieces: pd.DataFrame
@@ -39,8 +38,10 @@ class Music:
 
     def events(self, split: str) -> list[np.ndarray]:
         """Return the event arrays of a split, in the order of `ids`."""
-        metres = self.pieces["time_signature"]
-        return [encode(self.notes[piece], self.encoding, metres[piece]) for piece in self.ids(split)]
+        return [self.events_of(piece) for piece in self.ids(split)]
+
+    def events_of(self, piece: str) -> np.ndarray:
+        return encode(self.notes[piece], self.encoding, self.pieces["time_signature"][piece])
 
     def families(self) -> dict[str, list[str]]:
         """Return for each piece all pieces of its family, itself included."""
@@ -57,12 +58,32 @@ class Music:
         return float(self.pieces["tempo_bpm"].median())
 
 
-def load_music(storage: Storage, style: str) -> Music:
-    """Return the music of a style that was read; StorageError when it was not."""
+def load_music(storage: Storage, style: str, encoding: Encoding | None = None) -> Music:
+    """Return the music of a style that was read; StorageError when it was not.
+
+    Parameters
+    ----------
+    encoding
+        That of the network which hears it; the style's own when None.
+    """
     table = read_pieces(storage, style)
     pieces = table[table["state"] == "read"].set_index("piece_id")
     notes = read_notes(storage, style)
-    velocities = [np.unique(piece["velocity"] // VELOCITY_BAND) for piece in notes.values()]
-    has_velocity = len(set().union(*(bands.tolist() for bands in velocities))) >= _LEAST_VELOCITY_BANDS
     kept = {piece: notes.get(piece, np.zeros(0, NOTE)) for piece in pieces.index}
-    return Music(pieces, kept, Encoding(has_velocity=has_velocity))
+    return Music(pieces, kept, encoding or encoding_of([kept]))
+
+
+def encoding_of(styles: Iterable[Mapping[str, np.ndarray]]) -> Encoding:
+    """Return the encoding of a network that hears these styles, one or many: with velocity where any of them has it.
+
+    Parameters
+    ----------
+    styles
+        For each style its note arrays by piece.
+    """
+    return Encoding(has_velocity=any(_has_velocity(notes) for notes in styles))
+
+
+def _has_velocity(notes: Mapping[str, np.ndarray]) -> bool:
+    bands = [np.unique(piece["velocity"] // VELOCITY_BAND).tolist() for piece in notes.values()]
+    return len(set().union(*bands)) >= _LEAST_VELOCITY_BANDS

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+TRAINING = ("train", "base")
+"""Stages after which a worker process is not used again."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -24,6 +27,7 @@ class Task:
     priority: int = 0
     expected_seconds: float = 0  # of the whole style, so that the longest starts first
     ends_stage: bool = True  # False for one batch of many
+    recipe: str = ""  # whose stage it is; empty for a stage that a style's recipes share
 
 
 @dataclass(frozen=True)
