@@ -93,7 +93,8 @@ class PlainLines:
         self._said: dict[str, tuple[float, str]] = {}
 
     def begin(self, state: State, job: Job) -> None:
-        self._print(state.label(job.recipe), f"{job.stage}: {job.reason}")
+        stage = "trained first, for every style to start from" if job.stage == BASE else job.stage
+        self._print(state.label(job.recipe), f"{stage}: {job.reason}")
 
     def end(self, state: State, stage: str, recipe: str, result: Mapping[str, Any]) -> None:
         self._print(state.label(recipe), sentence(stage, result))

@@ -50,7 +50,12 @@ def train_base(work: BaseWork, told: Mapping[str, Any]) -> dict[str, Any]:
     encoding = encoding_of(music.notes for music in musics.values())
     labels = work.labels()
     licences = {(style, source): one["licence"] for style, own in labels.items() for source, one in own.items()}
-    identity: dict[str, Any] = {"recipe": work.recipe_digest, "seed": work.seed, "code": str(CODE_VERSIONS[BASE]), "wish": work.wish}
+    identity: dict[str, Any] = {
+        "recipe": work.recipe_digest,
+        "seed": work.seed,
+        "code": str(CODE_VERSIONS[BASE]),
+        "wish": work.wish,
+    }
     why = "there was none"
     if told["before"]:
         heard = _heard_before(storage, told["before"])

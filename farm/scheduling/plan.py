@@ -160,10 +160,10 @@ def _judge_inputs(work: Work, receipts: Receipts) -> dict[str, str]:
 
 def _publish_inputs(work: Work, judged: Sequence[str], receipts: Receipts) -> dict[str, str]:
     verdicts = [[name, receipts[key_of("judge", name)]["result"]["digest"]] for name in judged]
-    bases = [receipts.get(key_of(BASE, name), {}).get("result", {}).get("sources") for name in judged]
+    started = [receipts[key_of(BASE, name)]["result"] for name in judged if key_of(BASE, name) in receipts]
     return {
         "verdict": digest([verdicts, [recipe.name for recipe in work.recipes]]),
-        "title and licences": digest([_labels(work.settings), bases]),
+        "title and licences": digest([_labels(work.settings), [base["sources"] for base in started]]),
     }
 
 
