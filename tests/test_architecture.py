@@ -31,7 +31,9 @@ DOORS = {
     "symusic": {"corpus/readers.py", "composing/render.py"},
     "keras": {"training"},
     "tensorflow": {"training"},
-    "matplotlib": {"website/drawing.py", "website/figures.py", "website/corpus_figures.py"},
+    "matplotlib": {
+        *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
+    },
 }
 
 

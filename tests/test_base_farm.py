@@ -1,4 +1,4 @@
-"""A farm of two tiny styles that start from one base, as a person runs it: killed, changed, compared, carried elsewhere."""
+"""Two tiny styles that start from one base, as a person farms them: killed, changed, compared, carried elsewhere."""
 
 import json
 import os
