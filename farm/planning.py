@@ -79,7 +79,8 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
         if base["unread"]:
             parts.append(f"not {', '.join(base['unread'])}, which cannot be read")
         about = f"about {duration(base['estimated_seconds'])} on one CPU"
-        parts.append(f"{BASE} ({base['reason']}); {about}" if base["reason"] else "fresh")
+        stays = "; while all that it heard is allowed it stays, and trains no style anew" if base["file"] else ""
+        parts.append(f"{BASE} ({base['reason']}); {about}{stays}" if base["reason"] else "fresh")
         text.append(f"{name}: {'; '.join(parts)}")
     for style in facts["styles"]:
         if style["error"]:

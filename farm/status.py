@@ -22,7 +22,7 @@ def run_facts(states: Sequence[StyleState], base: BaseState | None, storage: Sto
     styles = [_ended(state) for state in states]
     return {
         "styles": styles,
-        "bases": [_ended_base(base, recipe) for recipe in base.recipes] if base else [],
+        "bases": [_ended_base(base, recipe, storage) for recipe in base.recipes] if base else [],
         "failed": [style["style"] for style in styles if style["error"] or style.get("failed_recipes")],
         "site": str(site) if site.exists() else None,
     }
@@ -48,10 +48,11 @@ def _ended(state: StyleState) -> dict[str, Any]:
     }
 
 
-def _ended_base(base: BaseState, recipe: str) -> dict[str, Any]:
+def _ended_base(base: BaseState, recipe: str, storage: Storage) -> dict[str, Any]:
     """Return the state of one base, its file as a path that another farm's corpora.yaml can name."""
     result = base.receipts.get(key_of(BASE, recipe), {}).get("result") or {}
-    told = {name: result.get(name) for name in ("run", "epoch", "val_bits_per_note", "trained", "why", "file")}
+    told = {name: result.get(name) for name in ("run", "epoch", "val_bits_per_note", "trained", "why")}
+    told["file"] = str(storage.path(result["file"])) if result else None
     error = base.failed.get(recipe, ("", ""))[1] or None
     ran = base.named(BASE, recipe) in base.ran
     return {"recipe": recipe, "ran": ran, **told, "says": base_sentence(result) if result else "", "error": error}

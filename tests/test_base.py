@@ -32,9 +32,9 @@ from farm.selection.tokens import VIEWS, tokens
 LICENCES = {("bach", "s"): "CC0-1.0", ("folk", "s"): "CC0-1.0", ("folk", "t"): "unknown"}
 
 
-def piece(name, family=0, heldout=False, content=None, source="s"):
+def piece(name, family=0, heldout=False, content=None, source="s", cut=False):
     style, _, number = name.partition("/")
-    return Piece(style, number, source, content or name, family, heldout)
+    return Piece(style, number, source, content or name, family, heldout, cut)
 
 
 def left_out(pieces, hears=("bach", "folk"), licences=LICENCES):
@@ -45,6 +45,11 @@ def test_nothing_held_out_in_any_style_is_heard_nor_what_is_akin_to_it():
     pieces = [piece("bach/1", 1, True), piece("folk/1", 1), piece("bach/2", 2), piece("folk/2", 3)]
     assert left_out(pieces) == [HELD_OUT, AKIN, "", ""]
     assert left_out(pieces, hears=["folk"]) == [HELD_OUT, AKIN, OTHER_STYLE, ""]
+
+
+def test_where_last_bars_are_held_out_nobody_else_plays_them():
+    pieces = [piece("bach/1", 1, cut=True), piece("bach/2", 1, cut=True), piece("folk/1", 1), piece("folk/2", 2)]
+    assert left_out(pieces) == ["", "", AKIN, ""]
 
 
 def test_the_same_notes_are_heard_once_and_where_they_may_be():
@@ -103,6 +108,11 @@ NOW = Now("r", 1, "1", "all", False, ("bach", "folk"), MUSIC, LICENCES)
 )
 def test_a_base_stays_until_it_heard_what_it_may_not(changes, reason):
     assert base_is_stale(HEARD, replace(NOW, **changes)) == reason
+
+
+def test_a_piece_heard_without_its_last_bars_may_have_them_held_out():
+    cut = replace(NOW, pieces=(replace(MUSIC[0], is_cut=True), *MUSIC[1:]))
+    assert base_is_stale(replace(HEARD, cut=["bach/1"]), cut) is None
 
 
 def test_a_base_that_heard_the_unknown_goes_when_a_licence_is_known_and_stays_when_all_are():

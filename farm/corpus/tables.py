@@ -88,6 +88,7 @@ HEARD = pa.schema(
         ("licence", pa.string()),
         ("attribution", pa.string()),
         ("url", pa.string()),
+        ("is_cut", pa.bool_()),  # heard without its last bars, which are held out
         ("why_not", pa.string()),  # why it was not heard; null when it was
     ]
 )

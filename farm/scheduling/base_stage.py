@@ -19,6 +19,7 @@ from farm.composing.scoring import bits_per_note
 from farm.config import BASE, digest
 from farm.corpus.tables import HEARD, read_heard, to_bytes
 from farm.errors import StyleError
+from farm.music.batches import blocks
 from farm.music.families import families_of
 from farm.music.fingerprints import fingerprints, thinning
 from farm.music.split import content_hashes
@@ -83,7 +84,7 @@ def train_base(work: BaseWork, told: Mapping[str, Any]) -> dict[str, Any]:
         storage,
         BASE,
         run,
-        train=[music[piece.style].events_of(piece.piece_id) for piece in chosen],
+        train=[_events(music[piece.style], piece) for piece in chosen],
         heldout=_balanced(judged),
         encoding=encoding,
         recipe=recipe,
@@ -117,11 +118,22 @@ def _pieces(musics: Mapping[str, Music]) -> list[Piece]:
     joined = np.concatenate(notes)
     families = families_of(fingerprints(joined, bounds, thinning(len(joined))))
     contents = content_hashes(joined, bounds)
+    is_cut = {style: not (music.pieces["split"] == "heldout").any() for style, music in musics.items()}
     found = []
     for (style, piece), content, family in zip(rows, contents, families, strict=True):
         row = musics[style].pieces.loc[piece]
-        found.append(Piece(style, piece, row["source"], content, family, row["split"] == "heldout"))
+        is_heldout = row["split"] == "heldout"
+        found.append(Piece(style, piece, row["source"], content, family, is_heldout, is_cut[style]))
     return found
+
+
+def _events(music: Music, piece: Piece) -> np.ndarray:
+    """Return the events that the base hears of a piece: where no whole piece is held out, not the last bars."""
+    events = music.events_of(piece.piece_id)
+    if not piece.is_cut:
+        return events
+    (begun,), _ = blocks([events])
+    return events[: begun.end]
 
 
 def _heard_before(storage: Storage, before: Mapping[str, Any]) -> Heard:
@@ -131,7 +143,8 @@ def _heard_before(storage: Storage, before: Mapping[str, Any]) -> Heard:
     told = heard[["style", "source", "licence"]].drop_duplicates().to_numpy()
     sources = {(str(style), str(source)): str(licence) for style, source, licence in told}
     identity = {name: before[name] for name in ("recipe", "seed", "code", "wish", "has_velocity")}
-    return Heard(**identity, pieces=dict(zip(names, heard["content"], strict=True)), sources=sources)
+    cut = frozenset(names[heard["is_cut"]])
+    return Heard(**identity, pieces=dict(zip(names, heard["content"], strict=True)), sources=sources, cut=cut)
 
 
 def _sources(heard: Mapping[tuple[str, str], str], labels: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -145,7 +158,7 @@ def _table(
     rows = []
     for piece, reason in zip(pieces, reasons, strict=True):
         about = {name: labels[piece.style].get(piece.source, {}).get(name, "") for name in _ORIGIN}
-        facts = {name: getattr(piece, name) for name in ("style", "source", "piece_id", "content", "family")}
+        facts = {name: getattr(piece, name) for name in ("style", "source", "piece_id", "content", "family", "is_cut")}
         n_notes = len(musics[piece.style].notes[piece.piece_id])
         rows.append({**facts, "notes": n_notes, **about, "why_not": reason or None})
     return pa.Table.from_pandas(pd.DataFrame(rows), HEARD, preserve_index=False)

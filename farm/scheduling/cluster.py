@@ -66,7 +66,8 @@ class RayExecutor:
         for number, handler in handlers.items():  # Ray's own would end the farm without a word
             signal.signal(number, handler)
         resources = ray.cluster_resources()
-        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0))
+        largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0), int(largest))
         self._perform = ray.remote(max_retries=0)(perform)
         # TensorFlow keeps its memory for as long as its process lives, so that one serves one training only.
         self._perform_once = ray.remote(max_retries=0, max_calls=1)(perform)

@@ -2,7 +2,8 @@
 
 A base hears the training pieces of its styles: never what any style holds out, nor anything akin to that, or no
 held-out number would mean anything. It leaves out sources whose licence nobody knows, for it would keep every model
-from shipping; when no licence is known at all nothing could ship anyhow, and it hears them all.
+from shipping; when no licence is known at all nothing could ship anyhow, and it hears them all. A style too small to
+hold whole pieces out is judged on the last bars of its pieces: of those the base hears all but the last bars.
 
 A base that is there stays for as long as all that it heard is still allowed: another one would train every style anew.
 
@@ -31,14 +32,23 @@ Source = tuple[str, str]
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of any style; `content` is equal for pieces with the same notes in any key."""
+    """One piece of any style.
+
+    Attributes
+    ----------
+    content
+        Equal for pieces with the same notes in any key.
+    is_cut
+        Its last bars are held out, for its style holds no whole piece out.
+    """
 
     style: str
     piece_id: str
     source: str
     content: str
     family: int
-    is_heldout: bool
+    is_heldout: bool = False
+    is_cut: bool = False
 
     @property
     def name(self) -> str:
@@ -58,6 +68,8 @@ def reasons_not_to_hear(pieces: Sequence[Piece], hears: Collection[str], licence
         By source; one that is missing is unknown.
     """
     heldout = {piece.family for piece in pieces if piece.is_heldout}
+    cut = {(piece.family, piece.style) for piece in pieces if piece.is_cut}
+    cut_families = {family for family, _ in cut}
     choosy = _some_are_known(pieces, hears, licences)
     heard: set[str] = set()
     reasons = []
@@ -66,7 +78,7 @@ def reasons_not_to_hear(pieces: Sequence[Piece], hears: Collection[str], licence
             reason = HELD_OUT
         elif piece.style not in hears:
             reason = OTHER_STYLE
-        elif piece.family in heldout:
+        elif piece.family in heldout or (piece.family in cut_families and (piece.family, piece.style) not in cut):
             reason = AKIN
         elif choosy and is_unknown(licences.get((piece.style, piece.source))):
             reason = UNLICENSED
@@ -90,6 +102,8 @@ class Heard:
     ----------
     pieces
         The content of each piece that it heard, by name.
+    cut
+        Those of them of which it did not hear the last bars.
     sources
         The licence of each source that it heard, as it was then.
     """
@@ -101,6 +115,7 @@ class Heard:
     has_velocity: bool
     pieces: Mapping[str, str]
     sources: Mapping[Source, str]
+    cut: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -160,9 +175,12 @@ def _not_held_out(heard: Heard, pieces: Sequence[Piece]) -> str | None:
     contents = {piece.content: piece.name for piece in pieces if piece.is_heldout}
     families = {piece.family: piece.name for piece in pieces if piece.is_heldout}
     family = {piece.name: piece.family for piece in pieces}
+    cut = {piece.name for piece in pieces if piece.is_cut}
     for name, content in heard.pieces.items():
         if content in contents:
             return f"it heard {name}, which is held out now as {contents[content]}"
         if name in family and family[name] in families:
             return f"it heard {name}, akin to {families[family[name]]}, which is held out now"
+        if name in cut and name not in heard.cut:
+            return f"it heard {name} to its end, and its last bars are held out now"
     return None

@@ -141,7 +141,7 @@ def _read_inputs(work: Work, files: str) -> dict[str, str]:
 def _baseline_inputs(work: Work, receipts: Receipts) -> dict[str, str]:
     training = work.recipe.training
     reach = [training.transpose_down_semitones, training.transpose_up_semitones]
-    return {"notes": receipts["read"]["result"]["digest"], "recipe": digest(reach)}
+    return {"notes": receipts["read"]["result"]["digest"], "recipe": digest(reach), "base": work.file_digest}
 
 
 def _train_inputs(work: Work, receipts: Receipts) -> dict[str, str]:

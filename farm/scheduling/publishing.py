@@ -113,6 +113,8 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     work = Work.from_json(storage.read_json(layout.run_work(style, run)), str(storage.root))
     bases = ledger.read_receipts(storage, BASE, (), (BASE,))
     own |= {BASE: bases[key_of(BASE, recipe)]} if key_of(BASE, recipe) in bases else {}
+    if work.starts_from == BASE and own["train"]["inputs"]["base"] != own.get(BASE, {}).get("result", {}).get("digest"):
+        raise FarmError(f"{style}: the base is another one since; run 'farm run corpora.yaml --styles {style}' first")
     verdict["overruled_by"] = {"epoch": epoch, "why": why.strip(), "picked": verdict["epoch"]}
     shelf.publish(storage, [make_entry(storage, work, own, run, verdict, published)], [])
 

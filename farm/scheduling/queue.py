@@ -47,10 +47,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the machines have."""
+    """What the machines have; `machine_cpus` is what the largest of them has, for a task runs on one. 0 for all."""
 
     cpus: int
     gpus: float = 0
+    machine_cpus: int = 0
+
+    @property
+    def cpus_of_one(self) -> int:
+        """CPUs that a single task can have."""
+        return self.machine_cpus or self.cpus
 
 
 def choose(waiting: Sequence[Task], running: Sequence[Task], capacity: Capacity) -> list[Task]:

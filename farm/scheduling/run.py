@@ -106,7 +106,8 @@ class _Loop:
             return
         self.executor = make_executor()
         self.capacity = self.executor.capacity
-        self.threads = threads_per_training(self.capacity.cpus, stale_trainings(self.states))
+        threads = threads_per_training(self.capacity.cpus, stale_trainings(self.states))
+        self.threads = min(threads, self.capacity.cpus_of_one)
         try:
             for state in self.states:
                 self._enqueue(state)

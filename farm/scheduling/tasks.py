@@ -44,11 +44,11 @@ def base_task(state: BaseState, recipe: str, styles: Mapping[str, StyleState], c
 
     One processor is not counted, so that n-grams are counted beside it.
     """
-    work = replace(state.works[recipe], threads=capacity.cpus)
+    work = replace(state.works[recipe], threads=capacity.cpus_of_one)
     task = _task(state, BASE, train_base, (work, state.task_argument(recipe)), recipe=recipe)
     return replace(
         task,
-        cpus=max(1, capacity.cpus - 1),
+        cpus=max(1, capacity.cpus_of_one - 1),
         gpus=min(1.0, capacity.gpus),
         priority=max(style.work.settings.priority for style in styles.values()),
         expected_seconds=state.expected_seconds + sum(style.expected_seconds for style in styles.values()),

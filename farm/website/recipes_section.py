@@ -10,7 +10,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from farm.catalog.precision import PRECISIONS
 from farm.website.evidence import records, section
 from farm.website.measures import Grid
 from farm.website.text import MISSING, decimals, duration, number, size, whole
@@ -40,11 +39,12 @@ def recipes_section(model: dict[str, Any]) -> RecipesSection | None:
 
 
 def _table(rows: list[dict[str, Any]]) -> Grid:
+    precisions = _precisions(rows)
     cells = tuple(
         (
             str(row.get("recipe") or MISSING),
             decimals(row.get("val_bits_per_note")),
-            *(size(section(row.get("bytes")).get(precision)) for precision in PRECISIONS),
+            *(size(section(row.get("bytes")).get(precision)) for precision in precisions),
             MISSING if whole(row.get("epoch")) is None else str(whole(row.get("epoch"))),
             str(row.get("verdict") or MISSING).replace("-", " "),
             duration(row.get("seconds")),
@@ -52,8 +52,17 @@ def _table(rows: list[dict[str, Any]]) -> Grid:
         )
         for row in rows
     )
-    heads = ("Recipe", "Bits per note, held out", *PRECISIONS, "Epoch", "Verdict", "Trained and judged in", "Why")
+    heads = ("Recipe", "Bits per note, held out", *precisions, "Epoch", "Verdict", "Trained and judged in", "Why")
     return Grid(heads, cells, tuple(index for index, row in enumerate(rows) if row.get("chosen") is True))
+
+
+def _precisions(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the precisions that any file has, the largest first."""
+    largest: dict[str, float] = {}
+    for row in rows:
+        for name, value in section(row.get("bytes")).items():
+            largest[name] = max(largest.get(name, 0.0), number(value) or 0.0)
+    return sorted(largest, key=lambda name: -largest[name])
 
 
 def _offer(row: dict[str, Any]) -> Offer | None:
