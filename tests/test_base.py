@@ -213,9 +213,8 @@ def test_a_damaged_base_file_is_refused(tmp_path):
         open_base(path)
 
 
-def rival(recipe, bits, fit=True, size=100, epoch=5, kind="lstm"):
-    sizes = {"float32": 4 * size, "int8": size} if epoch else {}
-    return Rival(recipe, kind, epoch, fit, sizes, bits if epoch else None, "" if epoch else "it loops.")
+def rival(recipe, bits, fit=True, size=100, trouble="", kind="lstm"):
+    return Rival(recipe, kind, fit, {"float32": 4 * size, "int8": size}, bits, trouble)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +225,7 @@ def rival(recipe, bits, fit=True, size=100, epoch=5, kind="lstm"):
         ([rival("a", 5.0), rival("b", 4.0, fit=False)], None, "a", "Not fit, a is."),
         ([rival("a", 5.0), rival("b", 4.0, size=900)], 200, "a", "Its smallest file has 900 bytes, 200 are allowed."),
         ([rival("a", 5.0, size=800), rival("b", 4.0, size=900)], 200, "b", "5.00 bits"),
-        ([rival("a", 5.0), rival("b", 4.0, epoch=None)], None, "a", "Nothing to publish: it loops."),
+        ([rival("a", 5.0), rival("b", 4.0, trouble="it loops.")], None, "a", "Nothing to publish: it loops."),
         ([rival("a", 5.0), rival("b", 2.0, kind="other")], None, "a", "A network of another kind than a"),
         ([rival("a", 5.0, fit=False), rival("b", 2.0, kind="other")], None, "b", "Not fit, b is."),
     ],
@@ -240,5 +239,5 @@ def test_the_best_recipe_is_fit_then_small_enough_then_knows_most(rivals, most, 
 
 
 def test_no_recipe_is_published_when_none_has_an_epoch():
-    choice = choose([rival("a", 5.0, epoch=None)], None)
+    choice = choose([rival("a", 5.0, trouble="it loops.")], None)
     assert (choice.recipe, choice.why) == (None, {"a": "Nothing to publish: it loops."})

@@ -18,20 +18,19 @@ class Rival:
     Attributes
     ----------
     sizes
-        Bytes of its model file by precision; empty where there is none.
+        Bytes of its model file by precision; not empty where it can be published.
     bits
         Held-out bits a note at the picked epoch.
-    epoch
-        The picked epoch; None where nothing is fit to use, or training failed.
+    trouble
+        Why nothing can be published of it: training failed, or no epoch is fit to use; empty where something can.
     """
 
     recipe: str
     kind: str
-    epoch: int | None
     fit: bool
     sizes: Mapping[str, int]
     bits: float | None
-    trouble: str = ""  # why there is nothing to publish of it
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ def choose(rivals: Sequence[Rival], max_bytes: int | None) -> Choice:
 
     Examples
     --------
-    >>> small = Rival("small", "lstm", 9, True, {"int8": 400}, 4.9)
-    >>> large = Rival("large", "lstm", 7, True, {"int8": 900}, 4.6)
+    >>> small = Rival("small", "lstm", True, {"int8": 400}, 4.9)
+    >>> large = Rival("large", "lstm", True, {"int8": 900}, 4.6)
     >>> choose([small, large], None).recipe, choose([small, large], 500).recipe
     ('large', 'small')
     """
-    there = [rival for rival in rivals if rival.epoch is not None]
-    why = {rival.recipe: f"Nothing to publish: {rival.trouble}" for rival in rivals if rival.epoch is None}
+    there = [rival for rival in rivals if not rival.trouble]
+    why = {rival.recipe: f"Nothing to publish: {rival.trouble}" for rival in rivals if rival.trouble}
     if not there:
         return Choice(None, why)
     kind = there[0].kind

@@ -52,9 +52,8 @@ def compare(
     for one in runs:
         name, result = one.work.recipe.name, one.receipts["judge"]["result"]
         sizes, bits = _sizes_and_bits(storage, one, music)
-        rivals[name] = Rival(
-            name, one.work.recipe.network.kind, one.verdict["epoch"], result["fit"], sizes, bits, result["reason"]
-        )
+        trouble = "" if one.verdict["epoch"] is not None else result["reason"]
+        rivals[name] = Rival(name, one.work.recipe.network.kind, result["fit"], sizes, bits, trouble)
         rows[name] = {
             "recipe": name,
             "bytes": sizes,
@@ -67,7 +66,7 @@ def compare(
     for name, (stage, message) in failed.items():
         kind = next(recipe.network.kind for recipe in work.recipes if recipe.name == name)
         last = message.strip().splitlines()[-1]
-        rivals[name] = Rival(name, kind, None, False, {}, None, f"its {stage} failed: {last}")
+        rivals[name] = Rival(name, kind, False, {}, None, f"its {stage} failed: {last}")
         empty: dict[str, Any] = {"recipe": name, "bytes": {}, "val_bits_per_note": None, "epoch": None}
         rows[name] = {**empty, "verdict": "failed", "fit": False, "seconds": None}
     order = [recipe.name for recipe in work.recipes if recipe.name in rows]
