@@ -9,8 +9,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from farm.config import BASE, NONE, Farm, Recipe, Strict, Style
+from farm.config import BASE, NONE, Recipe, Strict
 from farm.errors import ConfigError
+from farm.farm_config import Farm, Style
 
 
 def load_farm(path: Path, recipe_files: Sequence[Path] = ()) -> Farm:

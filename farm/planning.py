@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from farm.catalog.entry import is_unknown
-from farm.config import BASE, Farm
+from farm.config import BASE
+from farm.farm_config import Farm
 from farm.scheduling.stages import expected_bytes, expected_stage_seconds
 from farm.scheduling.state import BaseState, StyleState
 from farm.scheduling.survey import survey

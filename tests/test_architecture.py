@@ -20,7 +20,7 @@ LEVELS = [
     {"composing"},
     {"tables"},
     {"music"},
-    {"config", "config_file", "layout", "storage", "errors"},
+    {"config", "farm_config", "config_file", "layout", "storage", "errors"},
 ]
 # Same-level imports that are the design: `status` words what `progress` words too.
 ALSO = {("status", "progress")}

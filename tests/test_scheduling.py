@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from farm.config import Recipe, Style
+from farm.config import Recipe
 from farm.errors import StyleError
+from farm.farm_config import Style
 from farm.progress import state_counts
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style

@@ -23,8 +23,8 @@ from farm.catalog.container import MAX_FILE_BYTES, parse_object, read_container,
 from farm.catalog.model_file import weights_sha256
 from farm.catalog.precision import restore, store
 from farm.composing.player import Player
-from farm.config import BASE_ENDING
 from farm.errors import IntegrityError, StorageError
+from farm.farm_config import BASE_ENDING
 from farm.music.encoding import Encoding
 
 FORMAT = "base-1"

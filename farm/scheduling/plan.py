@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.config import BASE, Style, digest
+from farm.config import BASE, digest
+from farm.farm_config import Style
 from farm.scheduling.work import CODE_VERSIONS, BaseWork, Work
 
 STAGES = ("read", "baseline", "train", "judge", "publish")

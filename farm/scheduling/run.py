@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from farm.config import BASE, Farm
+from farm.config import BASE
+from farm.farm_config import Farm
 from farm.scheduling import ledger, tasks
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish

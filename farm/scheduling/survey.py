@@ -6,9 +6,10 @@ from pathlib import Path
 
 from farm.catalog.base_file import open_base
 from farm.composing.player import architecture, weight_shapes
-from farm.config import ALL, BASE, NONE, Farm, Recipe
+from farm.config import BASE, NONE, Recipe
 from farm.corpus.sources import list_files
 from farm.errors import ConfigError, FarmError
+from farm.farm_config import ALL, Farm
 from farm.scheduling.plan import files_digest
 from farm.scheduling.state import BaseState, StyleState
 from farm.scheduling.work import BaseWork, Work

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from farm.catalog.entry import strictest
-from farm.config import BASE, NONE, Recipe, Style, digest
+from farm.config import BASE, NONE, Recipe, digest
+from farm.farm_config import Style
 
 # Raised by hand when a stage would give another result for the same inputs.
 CODE_VERSIONS = {"read": 2, "baseline": 1, "base": 1, "train": 1, "judge": 3, "publish": 2}
