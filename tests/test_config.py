@@ -7,6 +7,7 @@ import pytest
 from farm.config import Recipe, digest
 from farm.config_file import load_farm
 from farm.errors import ConfigError
+from farm.starting import write_farm
 
 GOOD = """\
 farm: 1
@@ -152,3 +153,11 @@ def test_the_base_sections_of_a_recipe_hold_keys_of_training(tmp_path):
     assert (recipe.training_of_base.max_epochs, recipe.training_of_base.max_minutes) == (3, 8)
     assert (recipe.training_from_base.max_epochs, recipe.training_from_base.learning_rate) == (9, 0.001)
     assert not Recipe.model_validate({"base": None}).has_base
+
+
+def test_a_folder_called_base_becomes_a_style_of_another_name(tmp_path):
+    for folder in ("base", "bach"):
+        (tmp_path / "music" / folder).mkdir(parents=True)
+        (tmp_path / "music" / folder / "a.mid").write_bytes(b"MThd")
+    assert write_farm(tmp_path / "music", tmp_path / "corpora.yaml") == ["bach", "base-2"]
+    assert load_farm(tmp_path / "corpora.yaml", [Path("compact")]).hears == ["bach", "base-2"]
