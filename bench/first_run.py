@@ -20,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 FARM = [str(Path(sys.executable).with_name("farm"))]
-MUSIC = ("read", "baseline", "train", "judge")
+MUSIC = ("read", "baseline", "base", "train", "judge")
 
 
 def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, str]:
@@ -36,10 +36,10 @@ def timed(*arguments: str, cwd: Path = ROOT) -> tuple[float, str]:
 def intervals(artifacts: Path, stages: tuple[str, ...]) -> list[tuple[float, float]]:
     """Return from when to when each stage of each style was at work, from the ledger, in seconds since 1970."""
     lines = [json.loads(line) for line in (artifacts / "ledger" / "attempts.jsonl").read_text().splitlines()]
-    began: dict[tuple[str, str], float] = {}
+    began: dict[tuple[str, ...], float] = {}
     spans = []
     for line in lines:
-        name = (line["style"], line["stage"])
+        name = (line["style"], line["stage"], line["recipe"])
         if line["outcome"] == "started":
             began.setdefault(name, line["time"])
         elif line["stage"] in stages:

@@ -1,19 +1,25 @@
-"""What corpora.yaml and recipes may say, as types; `farm.config_file` reads them.
+"""What recipes and the sources of corpora.yaml may say, as types; `farm.config_file` reads them.
 
 Conventions
 -----------
 Keys carry their units. A recipe is one training job's settings; `training:` in corpora.yaml overrides single
-keys of its training section for one style.
+keys of its training section for one style. A recipe's `base` overrides single keys of `training` for the network that
+is trained first on all styles together, its `from_base` for a run that starts from such a network.
 """
 
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+BASE = "base"
+"""What the common base is called wherever a style could stand; no style has this name."""
+NONE = "none"  # what runs start from that start from nothing
+BASE_KINDS = ("lstm",)  # networks that can start from another one
+BASE_TRAINING: dict[str, Any] = {"max_minutes": 8}
+FROM_BASE_TRAINING: dict[str, Any] = {"learning_rate": 0.001}
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -137,12 +143,14 @@ class Samples(Strict):
 
 
 class Recipe(Strict):
-    """What one training job is."""
+    """What one training job is; `base` and `from_base` hold keys of `training`, `base` null for no base."""
 
     recipe: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "compact"
     network: AnyNetwork = Network()
     training: Training = Training()
+    base: dict[str, Any] | None = {}
+    from_base: dict[str, Any] = {}
     selection: Selection = Selection()
     samples: Samples = Samples()
 
@@ -155,6 +163,21 @@ class Recipe(Strict):
                 if name not in PITCH_TOKENS_HEED and value not in (about.default, 0):
                     raise MisplacedError(("training", name), "has no meaning for network.kind pitch-tokens; remove it")
         return self
+
+    @property
+    def has_base(self) -> bool:
+        """Tell whether a run of this recipe can start from a base."""
+        return self.base is not None and self.network.kind in BASE_KINDS
+
+    @property
+    def training_of_base(self) -> Training:
+        """How the base itself is trained."""
+        return Training.model_validate({**self.training.model_dump(), **BASE_TRAINING, **(self.base or {})})
+
+    @property
+    def training_from_base(self) -> Training:
+        """How a run is trained that starts from a base."""
+        return Training.model_validate({**self.training.model_dump(), **FROM_BASE_TRAINING, **self.from_base})
 
 
 class Source(Strict):
@@ -199,41 +222,6 @@ class Filters(Strict):
     min_notes_per_second: Annotated[float, Field(ge=0)] | None = None
     max_notes_per_second: Annotated[float, Field(gt=0)] | None = None
     max_silence_seconds: Annotated[float, Field(gt=0)] | None = None  # longest stretch with nothing sounding
-
-
-class Style(Strict):
-    """One style: its sources, what of them is learnt, and what its model may be."""
-
-    title: str = ""
-    recipe: str | None = None
-    training: dict[str, Any] = {}
-    max_bytes: Annotated[int, Field(gt=0)] | None = None
-    priority: int = 0
-    filters: Filters = Filters()
-    sources: Annotated[list[Source], Field(min_length=1)]
-
-
-class Farm(Strict):
-    """corpora.yaml as resolved; `folder` is where relative paths in it start."""
-
-    farm: Literal[1]
-    artifacts: str = "artifacts"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 2019
-    recipe: str = "compact"
-    styles: Annotated[dict[str, Style], Field(min_length=1)]
-    folder: Path = Field(default=Path(), exclude=True)
-    recipes: dict[str, Recipe] = Field(default={}, exclude=True)
-
-    @field_validator("styles")
-    @classmethod
-    def _names(cls, styles: dict[str, Style]) -> dict[str, Style]:
-        for name in styles:
-            if not STYLE_NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} cannot name a style: use small letters, digits, '-' and '_', "
-                    "starting with a letter or digit"
-                )
-        return styles
 
 
 def digest(value: Any) -> str:

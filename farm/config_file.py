@@ -2,23 +2,25 @@
 
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
-from farm.config import Farm, Recipe, Strict, Style
+from farm.config import BASE, NONE, Recipe, Strict
 from farm.errors import ConfigError
+from farm.farm_config import Farm, Style
 
 
-def load_farm(path: Path, recipe_file: Path | None = None) -> Farm:
-    """Return the farm of a corpora.yaml with every style's recipe resolved into `recipes`.
+def load_farm(path: Path, recipe_files: Sequence[Path] = ()) -> Farm:
+    """Return the farm of a corpora.yaml with every style's recipes resolved into `recipes`.
 
     Parameters
     ----------
-    recipe_file
-        Overrides the recipe of every style, as `farm run --recipe` does.
+    recipe_files
+        Override the recipes of every style, as `farm run --recipe` does.
 
     Raises
     ------
@@ -29,33 +31,92 @@ def load_farm(path: Path, recipe_file: Path | None = None) -> Farm:
     problems = _check(Farm, data, path, lines)
     if problems:
         raise ConfigError(problems)
-    farm = Farm.model_validate(data)
-    folder = path.resolve().parent
-    recipes: dict[str, Recipe] = {}
-    for name, style in farm.styles.items():
-        wanted = str(recipe_file or style.recipe or farm.recipe)
-        chosen = recipe_file if recipe_file and recipe_file.is_file() else find_recipe(wanted, folder)
-        if chosen is None:
-            place = _place(path, lines, ("styles", name, "recipe") if style.recipe else ("recipe",))
-            found = [f"{place}: recipe {wanted!r} does not exist; name a file like jobs/compact.yaml"]
-        else:
-            overrides = {key[2:]: line for key, line in lines.items() if key[:2] == ("styles", name)}
-            recipe, found = _resolve(chosen, style, path, overrides)
-            recipes |= {name: recipe} if recipe else {}
-        problems += [problem for problem in found if problem not in problems]
-    if problems:
-        raise ConfigError(problems)
-    return farm.model_copy(update={"folder": folder, "recipes": recipes})
+    farm = Farm.model_validate(data).model_copy(update={"folder": path.resolve().parent})
+    shelf = _Shelf(path, lines, farm.folder)
+    recipes = {name: shelf.recipes_of(name, style, farm.recipe, recipe_files) for name, style in farm.styles.items()}
+    places = {name: _place(path, lines, _base_at(name, lines)) for name in farm.styles}
+    found = [*shelf.problems, *_base_problems(farm, path, lines, places)]
+    if found:
+        raise ConfigError(list(dict.fromkeys(found)))
+    return farm.model_copy(update={"recipes": recipes, "plain_recipes": shelf.plain, "places": places})
 
 
-def _resolve(file: Path, style: Style, path: Path, overrides: dict[tuple, int]) -> tuple[Recipe | None, list[str]]:
-    """Return a recipe file's recipe with the style's own keys put over it, or what is wrong with either."""
-    data, lines = _parse(file)
-    found = _check(Recipe, data, file, lines)
-    if not found and style.training:
-        data = {**data, "training": {**(data.get("training") or {}), **style.training}}
-        found = _check(Recipe, data, path, overrides)
-    return (None, found) if found else (Recipe.model_validate(data), [])
+class _Shelf:
+    """The recipes of a farm, each file read as often as a style names it, and what is wrong with them."""
+
+    def __init__(self, path: Path, lines: dict[tuple, int], folder: Path) -> None:
+        self.problems: list[str] = []
+        self.plain: dict[str, Recipe] = {}
+        self._path, self._lines, self._folder = path, lines, folder
+        self._files: dict[str, Path] = {}  # by the recipe's name
+
+    def recipes_of(self, name: str, style: Style, usual: Sequence[str], instead: Sequence[Path]) -> tuple[Recipe, ...]:
+        """Return a style's recipes with its own keys over them; what is wrong with one is added to `problems`."""
+        at = ("styles", name, "recipe") if style.recipe else ("recipe",)
+        found: list[Recipe] = []
+        for number, wanted in enumerate(map(str, instead) if instead else style.recipe or usual):
+            place = "--recipe" if instead else _place(self._path, self._lines, (*at, str(number)))
+            file = Path(wanted) if instead and Path(wanted).is_file() else find_recipe(wanted, self._folder)
+            if file is None:
+                self.problems.append(f"{place}: recipe {wanted!r} does not exist; name a file like jobs/compact.yaml")
+                continue
+            recipe = self._read(file, name, style)
+            if recipe is None:
+                continue
+            other = self._files.setdefault(recipe.name, file)
+            if any(one.name == recipe.name for one in found) or other.resolve() != file.resolve():
+                self.problems.append(
+                    f"{place}: recipe {wanted!r} is named {recipe.name!r} like {other}; give each its own name"
+                )
+            elif found and found[0].training.heldout_share != recipe.training.heldout_share:
+                self.problems.append(
+                    f"{place}: recipe {wanted!r} holds out {recipe.training.heldout_share} of the notes, "
+                    f"{found[0].name!r} {found[0].training.heldout_share}; they can only be compared on the same music"
+                )
+            found.append(recipe)
+        return tuple(found)
+
+    def _read(self, file: Path, name: str, style: Style) -> Recipe | None:
+        """Return a recipe file's recipe with the style's own keys put over it; None when either is wrong."""
+        data, lines = _parse(file)
+        problems = _check(Recipe, data, file, lines)
+        for part in ("base", "from_base"):
+            if not problems and data.get(part):
+                own = {("training", *at[1:]): line for at, line in lines.items() if at[:1] == (part,)}
+                found = _check(Recipe, _over(data, data[part]), file, own)
+                problems = [problem.replace(": training.", f": {part}.") for problem in found]
+        if not problems:
+            plain = Recipe.model_validate(data)
+            self.plain.setdefault(plain.name, plain)
+            overrides = {key[2:]: line for key, line in self._lines.items() if key[:2] == ("styles", name)}
+            problems = _check(Recipe, _over(data, style.training), self._path, overrides)
+        self.problems += problems
+        return None if problems else Recipe.model_validate(_over(data, style.training))
+
+
+def _over(data: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "training": {**(data.get("training") or {}), **training}} if training else data
+
+
+def _base_at(style: str, lines: dict[tuple, int]) -> tuple[str, ...]:
+    """Return where it is said from which base a style starts."""
+    own = ("styles", style, "base")
+    return own if own in lines else ("base",)
+
+
+def _base_problems(farm: Farm, path: Path, lines: dict[tuple, int], places: dict[str, str]) -> list[str]:
+    """Return what `base:` names that is not there: styles of the farm, base files."""
+    found = []
+    for number, name in enumerate(farm.base if isinstance(farm.base, list) else []):
+        if name not in farm.styles:
+            near = difflib.get_close_matches(name, farm.styles, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"the styles are {', '.join(farm.styles)}"
+            found.append(f"{_place(path, lines, ('base', str(number)))}: base: no style {name!r}; {hint}")
+    for style, place in places.items():
+        start = farm.start_of(style)
+        if start not in (BASE, NONE) and not Path(start).is_file():
+            found.append(f"{place}: base: {start} is no file; name one as 'farm status' prints it, or 'all' or 'none'")
+    return found
 
 
 def find_recipe(name: str, folder: Path) -> Path | None:
@@ -166,8 +227,7 @@ def _keys_at(model: Any, at: tuple[str, ...]) -> list[str]:
     """Return the keys that the section at `at` of a model knows; `at` as pydantic tells it."""
     for part in at:
         model = _below(model, part)
-    hidden = {"folder", "recipes"} if model is Farm else set()
-    return [name for name in model.model_fields if name not in hidden]
+    return [name for name, field in model.model_fields.items() if not field.exclude]
 
 
 def _below(model: Any, part: str) -> Any:

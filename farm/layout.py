@@ -3,6 +3,7 @@
 NOTES = "notes"
 PIECES = "pieces"
 RUNS = "runs"
+BASES = "bases"
 CATALOG = "catalog"
 SITE = "site"
 LEDGER = "ledger"
@@ -111,11 +112,26 @@ def catalog_numbered(number: int) -> str:
     return f"{CATALOG}/catalog-{number}.json"
 
 
-def receipt(stage: str, style: str) -> str:
-    """Return the note that a stage of a style is done, with the key it was done for."""
-    return f"{RECEIPTS}/{stage}/{style}.json"
+def receipt(stage: str, style: str, recipe: str = "") -> str:
+    """Return the note that a stage of a style is done, with the key it was done for; per recipe where one is named."""
+    return f"{RECEIPTS}/{stage}/{style}/{recipe}.json" if recipe else f"{RECEIPTS}/{stage}/{style}.json"
 
 
-def progress(style: str) -> str:
-    """Return the small file that tells other shells how far a style is."""
-    return f"{PROGRESS}/{style}.json"
+def progress(style: str, recipe: str = "") -> str:
+    """Return the small file that tells other shells how far a style is, or one of its recipes."""
+    return f"{PROGRESS}/{style}/{recipe}.json" if recipe else f"{PROGRESS}/{style}.json"
+
+
+def heard(run: str) -> str:
+    """Return the table of what a base heard, and of what it did not hear and why."""
+    return f"{RUNS}/base/{run}/heard.parquet"
+
+
+def base_file(digest: str) -> str:
+    """Return the file with which another farm can start from a base."""
+    return f"{BASES}/{digest[:12]}.base.safetensors"
+
+
+def base_index(run: str) -> str:
+    """Return what a base heard, indexed for the search for copies; safe to delete at any time."""
+    return f"{CACHE}/bases/{run}.npz"

@@ -11,18 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from farm.config import BASE
+from farm.scheduling.hearing import AKIN, TWICE, UNLICENSED
 from farm.scheduling.plan import Job
-from farm.scheduling.state import StyleState, progress_of
+from farm.scheduling.state import State, progress_of
 from farm.storage import Storage
 from farm.website.text import duration
 
 _LINE_EVERY_SECONDS = 15.0
+_TOLD = (AKIN, UNLICENSED, TWICE)  # reasons for not hearing a piece that a person should know
 
 
 def describe(facts: Mapping[str, Any]) -> str:
     """Return the state of a stage in words, from what its worker told."""
     stage = facts.get("stage", "")
-    if stage == "train" and "epoch" in facts:
+    if stage in ("train", BASE) and "epoch" in facts:
         left = f", {duration(facts['seconds_left'])} left at most" if facts.get("seconds_left") else ""
         loss, bits = facts.get("loss"), facts.get("val_bits_per_note")
         loss_text = f"loss {loss:.3f}" if loss is not None else "loss not finite"
@@ -33,7 +36,8 @@ def describe(facts: Mapping[str, Any]) -> str:
         return f"reading batch {facts['done']} of {facts['total']} ({facts['files']} files){rate}"
     if stage == "judge" and "done" in facts:
         return f"listening to snapshot {facts['done']} of {facts['total']}"
-    return {"baseline": "counting n-grams", "judge": "judging", "publish": "publishing"}.get(stage, stage)
+    words = {"baseline": "counting n-grams", "judge": "judging", "publish": "publishing", BASE: "choosing what to hear"}
+    return words.get(stage, stage)
 
 
 def state_counts(states: Mapping[str, int]) -> list[str]:
@@ -60,11 +64,25 @@ def sentence(stage: str, result: Mapping[str, Any]) -> str:
         return f"trained {result['epochs']} epochs, best held-out {result['best_val_bits_per_note']:.2f} bits a note"
     if stage == "judge":
         return str(result["reason"])
-    return (
-        f"published {result['name']}, {result['bytes'] / 1e6:.1f} MB"
-        if result.get("name")
-        else result.get("why") or "nothing fit to publish"
-    )
+    if stage == BASE:
+        return base_sentence(result)
+    if not result.get("name"):
+        return result.get("why") or "nothing fit to publish"
+    recipe = f", recipe {result['recipe']}" if result.get("recipe") else ""
+    return f"published {result['name']}, {result['bytes'] / 1e6:.1f} MB{recipe}"
+
+
+def base_sentence(result: Mapping[str, Any]) -> str:
+    """Return what became of a base: trained or kept and why, what it heard, and what it left out."""
+    heard = f"{result['pieces']:,} pieces of {', '.join(result['styles'])}"
+    did = f"kept, {result['why']}" if not result["trained"] else f"{result['val_bits_per_note']:.2f} bits a note"
+    parts = [f"heard {heard}", did]
+    parts += [f"left out: {reason} {n:,}" for reason, n in result["left_out"].items() if reason in _TOLD]
+    if result["left_out"]["styles"]:
+        parts.append(f"under no known licence: {', '.join(result['left_out']['styles'])}")
+    if result["unread"]:
+        parts.append(f"could not be read: {', '.join(result['unread'])}")
+    return " · ".join(parts)
 
 
 class PlainLines:
@@ -74,38 +92,38 @@ class PlainLines:
         self.storage, self.console = storage, console
         self._said: dict[str, tuple[float, str]] = {}
 
-    def begin(self, state: StyleState, job: Job) -> None:
-        self._print(state.style, f"{job.stage}: {job.reason}")
+    def begin(self, state: State, job: Job) -> None:
+        stage = "trained first, for every style to start from" if job.stage == BASE else job.stage
+        self._print(state.label(job.recipe), f"{stage}: {job.reason}")
 
-    def end(self, state: StyleState, stage: str, result: Mapping[str, Any]) -> None:
-        self._print(state.style, sentence(stage, result))
+    def end(self, state: State, stage: str, recipe: str, result: Mapping[str, Any]) -> None:
+        self._print(state.label(recipe), sentence(stage, result))
 
-    def fail(self, state: StyleState, stage: str, message: str) -> None:
-        self._print(state.style, f"{stage} failed: {message.strip().splitlines()[-1]}")
+    def fail(self, state: State, stage: str, recipe: str, message: str) -> None:
+        self._print(state.label(recipe), f"{stage} failed: {message.strip().splitlines()[-1]}")
 
-    def tick(self, states: Sequence[StyleState]) -> None:
+    def tick(self, states: Sequence[State]) -> None:
         now = time.monotonic()
         for state in states:
-            said_at, said = self._said.get(state.style, (0.0, ""))
-            if not state.active or now - said_at < _LINE_EVERY_SECONDS:
-                continue
-            text = describe(progress_of(self.storage, state))
-            if text and text != said:
-                self._print(state.style, text)
-                self._said[state.style] = (now, text)
+            for facts in progress_of(self.storage, state):
+                label, text = state.label(facts["recipe"]), describe(facts)
+                said_at, said = self._said.get(label, (0.0, ""))
+                if now - said_at >= _LINE_EVERY_SECONDS and text and text != said:
+                    self._print(label, text)
+                    self._said[label] = (now, text)
 
-    def _print(self, style: str, text: str) -> None:
-        self._said[style] = (time.monotonic(), "")
-        self.console.print(f"{style}: {escape(text)}", highlight=False, soft_wrap=True)
+    def _print(self, label: str, text: str) -> None:
+        self._said[label] = (time.monotonic(), "")
+        self.console.print(f"{label}: {escape(text)}", highlight=False, soft_wrap=True)
 
 
 class Bars:
-    """One bar per style in a terminal."""
+    """One bar in a terminal per style, or per style and recipe where there are several."""
 
     def __init__(self, storage: Storage, console: Console) -> None:
         self.storage, self.console = storage, console
         columns = (
-            TextColumn("{task.fields[style]:<14}"),
+            TextColumn("{task.fields[label]:<14}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
@@ -113,33 +131,36 @@ class Bars:
         self._progress = Progress(*columns, console=console)
         self._bars: dict[str, TaskID] = {}
 
-    def begin(self, state: StyleState, job: Job) -> None:
+    def begin(self, state: State, job: Job) -> None:
         if not self._bars:
             self._progress.start()
-        if state.style not in self._bars:
-            self._bars[state.style] = self._progress.add_task("", style=state.style, total=None)
-        self._update(state.style, describe({"stage": job.stage}) if job.stage != "read" else "reading", 0, None)
+        label = state.label(job.recipe)
+        if label not in self._bars:
+            self._bars[label] = self._progress.add_task("", label=label, total=None)
+        self._update(label, describe({"stage": job.stage}) if job.stage != "read" else "reading", 0, None)
 
-    def end(self, state: StyleState, stage: str, result: Mapping[str, Any]) -> None:
-        self._progress.console.print(f"[bold]{state.style}[/]: {escape(sentence(stage, result))}", highlight=False)
-        if stage == "publish":
-            self._update(state.style, "done", 1, 1)
+    def end(self, state: State, stage: str, recipe: str, result: Mapping[str, Any]) -> None:
+        label = state.label(recipe)
+        self._progress.console.print(f"[bold]{label}[/]: {escape(sentence(stage, result))}", highlight=False)
+        if stage in ("publish", BASE) or (stage == "judge" and label != state.style):
+            self._update(label, "done", 1, 1)
 
-    def fail(self, state: StyleState, stage: str, message: str) -> None:
-        last = escape(message.strip().splitlines()[-1])
-        self._progress.console.print(f"[bold red]{state.style}[/]: {stage} failed: {last}", highlight=False)
-        if state.style in self._bars:
-            self._update(state.style, "failed", 0, 1)
+    def fail(self, state: State, stage: str, recipe: str, message: str) -> None:
+        label, last = state.label(recipe), escape(message.strip().splitlines()[-1])
+        self._progress.console.print(f"[bold red]{label}[/]: {stage} failed: {last}", highlight=False)
+        if label in self._bars:
+            self._update(label, "failed", 0, 1)
 
-    def tick(self, states: Sequence[StyleState]) -> None:
+    def tick(self, states: Sequence[State]) -> None:
         for state in states:
-            facts = progress_of(self.storage, state) if state.active else {}
-            if facts:
+            for facts in progress_of(self.storage, state):
+                label = state.label(facts["recipe"])
                 done, total = facts.get("epoch", facts.get("done", 0)), facts.get("max_epochs", facts.get("total"))
-                self._update(state.style, describe(facts), done, total)
+                if label in self._bars:
+                    self._update(label, describe(facts), done, total)
 
     def close(self) -> None:
         self._progress.stop()
 
-    def _update(self, style: str, text: str, done: float, total: float | None) -> None:
-        self._progress.update(self._bars[style], description=escape(text), completed=done, total=total)
+    def _update(self, label: str, text: str, done: float, total: float | None) -> None:
+        self._progress.update(self._bars[label], description=escape(text), completed=done, total=total)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from farm.config import BASE
 from farm.corpus.sources import is_music_name
 from farm.errors import FarmError, SourceError
 from farm.storage import Storage
@@ -15,6 +16,7 @@ from farm.storage import Storage
 _HEADER = """\
 # Written by 'farm init'. One style per folder; look it over, then: farm run {name}
 # A model ships only when the licence of its music is known: put it where it says 'unknown'.
+# 'base: all': one network is trained first on all styles, and each style starts from it; 'none' for each on its own.
 """
 
 
@@ -56,11 +58,18 @@ def write_farm(folder: Path, output: Path, *, only: Sequence[str] = (), force: b
     styles: dict[str, dict] = {}
     for path in chosen:
         name, number = style_name(path.name), 2
-        while name in styles:
+        while name in styles or name == BASE:
             name, number = f"{style_name(path.name)}-{number}", number + 1
         place = os.path.relpath(path, output.resolve().parent)
         styles[name] = {"title": path.name, "sources": [{"folder": place, "licence": "unknown"}]}
-    farm = {"farm": 1, "artifacts": "artifacts", "seed": 2019, "recipe": "jobs/compact.yaml", "styles": styles}
+    farm = {
+        "farm": 1,
+        "artifacts": "artifacts",
+        "seed": 2019,
+        "recipe": "jobs/compact.yaml",
+        "base": "all",
+        "styles": styles,
+    }
     text = _HEADER.format(name=output.name) + yaml.safe_dump(farm, sort_keys=False, allow_unicode=True)
     Storage(output.resolve().parent).write_text(output.name, text)
     return list(styles)

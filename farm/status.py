@@ -1,4 +1,4 @@
-"""Facts about a farm, and the same as lines for a person: `farm plan`, `farm status`, the end of `farm run`.
+"""Facts about what a farm has done, and the same as lines for a person: `farm status`, the end of `farm run`.
 
 Each `*_facts` returns plain data, which is what `--json` prints; each `*_lines` only words it.
 """
@@ -7,91 +7,78 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farm import layout
-from farm.config import Farm
-from farm.progress import describe, state_counts
+from farm.config import BASE
+from farm.progress import base_sentence, describe, state_counts
 from farm.scheduling import ledger
-from farm.scheduling.plan import STAGES
+from farm.scheduling.plan import STAGES, key_of, one_recipe
 from farm.scheduling.publishing import current_catalog
-from farm.scheduling.stages import expected_bytes, expected_stage_seconds
-from farm.scheduling.state import StyleState, receipts_of, survey
+from farm.scheduling.state import BaseState, StyleState, receipts_of
 from farm.storage import Storage
-from farm.website.text import duration
 
 
-def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
-    """Return every job of every style with its reason, or None when fresh, and what is estimated of time and disk."""
-    styles = []
-    for state in survey(farm, storage, list(farm.styles)):
-        known = (state.files, state.receipts, state.work.recipe)
-        seconds = {job.stage: 0.0 if job.fresh else expected_stage_seconds(job.stage, *known) for job in state.jobs}
-        jobs = [
-            {"stage": job.stage, "reason": job.reason, "estimated_seconds": seconds[job.stage]} for job in state.jobs
-        ]
-        stale = not all(job.fresh for job in state.jobs)
-        styles.append(
-            {
-                "style": state.style,
-                "files": len(state.files),
-                "bytes": sum(file.bytes for file in state.files),
-                "jobs": jobs,
-                "error": state.error,
-                "estimated_seconds": sum(seconds.values()),
-                "estimated_bytes": expected_bytes(state.files, state.work.recipe) if stale else 0,
-            }
-        )
-    return {"styles": styles, "artifacts": str(storage.root)}
-
-
-def plan_lines(facts: Mapping[str, Any]) -> list[str]:
-    text = []
-    for style in facts["styles"]:
-        if style["error"]:
-            text.append(f"{style['style']}: cannot run: {style['error']}")
-            continue
-        stale = [f"{job['stage']} ({job['reason']})" for job in style["jobs"] if job["reason"]]
-        about = f"about {duration(style['estimated_seconds'])} on one CPU, {style['estimated_bytes'] / 1e6:.0f} MB"
-        text.append(
-            f"{style['style']}: {style['files']} files; " + (", ".join(stale) + f"; {about}" if stale else "fresh")
-        )
-    seconds = sum(style["estimated_seconds"] for style in facts["styles"])
-    n_bytes = sum(style["estimated_bytes"] for style in facts["styles"])
-    return [*text, f"in all about {duration(seconds)} of one CPU and {n_bytes / 1e6:.0f} MB in {facts['artifacts']}"]
-
-
-def run_facts(states: Sequence[StyleState], storage: Storage) -> dict[str, Any]:
-    """Return how every style of a run ended, with the catalog and the report's place."""
-    styles = [
-        {
-            "style": state.style,
-            "ran": state.ran,
-            "failed_stage": state.stage_failed or None,
-            "error": state.error or None,
-            "states": state.receipts.get("read", {}).get("result", {}).get("states", {}),
-            "epoch": state.receipts.get("judge", {}).get("result", {}).get("epoch"),
-            "verdict": state.receipts.get("judge", {}).get("result", {}).get("verdict"),
-        }
-        for state in states
-    ]
+def run_facts(states: Sequence[StyleState], base: BaseState | None, storage: Storage) -> dict[str, Any]:
+    """Return how every style of a run ended, and the bases, with the catalog and the report's place."""
     site = storage.path(f"{layout.SITE}/index.html")
+    styles = [_ended(state) for state in states]
     return {
         "styles": styles,
-        "failed": [style["style"] for style in styles if style["error"]],
+        "bases": [_ended_base(base, recipe, storage) for recipe in base.recipes] if base else [],
+        "failed": [style["style"] for style in styles if style["error"] or style.get("failed_recipes")],
         "site": str(site) if site.exists() else None,
     }
 
 
+def _ended(state: StyleState) -> dict[str, Any]:
+    recipes = {}
+    for recipe in state.recipes:
+        judged = one_recipe(state.receipts, recipe).get("judge", {}).get("result", {})
+        recipes[recipe] = {"epoch": judged.get("epoch"), "verdict": judged.get("verdict")}
+    first = next(iter(recipes.values()))
+    published = state.receipts.get("publish", {}).get("result", {}).get("recipe")
+    failed = {recipe: message for recipe, (_, message) in state.failed.items()}
+    several = {"recipes": recipes, "published_recipe": published, "failed_recipes": failed}
+    return {
+        "style": state.style,
+        "ran": state.ran,
+        "failed_stage": state.stage_failed or None,
+        "error": state.error or None,
+        "states": state.receipts.get("read", {}).get("result", {}).get("states", {}),
+        **recipes.get(published, first),
+        **(several if len(recipes) > 1 else {}),
+    }
+
+
+def _ended_base(base: BaseState, recipe: str, storage: Storage) -> dict[str, Any]:
+    """Return the state of one base, its file as a path that another farm's corpora.yaml can name."""
+    result = base.receipts.get(key_of(BASE, recipe), {}).get("result") or {}
+    told = {name: result.get(name) for name in ("run", "epoch", "val_bits_per_note", "trained", "why")}
+    told["file"] = str(storage.path(result["file"])) if result else None
+    error = base.failed.get(recipe, ("", ""))[1] or None
+    ran = base.named(BASE, recipe) in base.ran
+    return {"recipe": recipe, "ran": ran, **told, "says": base_sentence(result) if result else "", "error": error}
+
+
 def run_lines(facts: Mapping[str, Any]) -> list[str]:
     text = []
+    for base in facts["bases"]:
+        name = f"base {base['recipe']}" if len(facts["bases"]) > 1 else BASE
+        if base["error"]:
+            text.append(f"{name}: failed: {base['error'].strip()}")
+        elif base["ran"]:
+            text.append(f"{name}: {base['says']}")
     for style in facts["styles"]:
         if style["error"]:
             text.append(f"{style['style']}: failed at {style['failed_stage']}: {style['error'].strip()}")
-        elif not style["ran"]:
+        elif not style["ran"] and not style.get("failed_recipes"):
             text.append(f"{style['style']}: fresh, nothing to do")
         else:
-            verdict = f", {style['verdict']}, epoch {style['epoch'] or 'none'}" if style["verdict"] else ""
-            text.append(f"{style['style']}: {', '.join(style['ran'])} done{verdict}")
+            recipe = f"{style['published_recipe']}, " if style.get("published_recipe") else ""
+            verdict = f", {recipe}{style['verdict']}, epoch {style['epoch'] or 'none'}" if style["verdict"] else ""
+            text.append(f"{style['style']}: {', '.join(style['ran']) or 'nothing'} done{verdict}")
             if "read" in style["ran"]:
                 text.append("  files: " + " · ".join(state_counts(style["states"])))
+        if not style["error"]:
+            text += [f"  {recipe} failed: {why.strip()}" for recipe, why in style.get("failed_recipes", {}).items()]
     return [*text, *([f"report: {facts['site']}"] if facts["site"] else [])]
 
 
@@ -101,41 +88,81 @@ def status_facts(storage: Storage, *, with_rejects: bool) -> dict[str, Any]:
     models = {model["style"]: model for model in (current_catalog(storage) or {}).get("models", [])}
     running = ledger.is_running(storage)
     known = {key.rsplit("/", 1)[-1].removesuffix(".json") for key in storage.list(layout.PROGRESS, ".json")}
-    known |= {style for style, _ in tries} | set(models)
+    known |= {style for style, _, _ in tries} | set(models)
     styles = []
-    for style in sorted(known):
+    for style in sorted(known - {BASE}):
         receipts = receipts_of(storage, style)
-        result = {stage: receipt["result"] for stage, receipt in receipts.items()}
+        recipe = _recipe_shown(receipts, models.get(style, {}))
+        result = {stage: receipt["result"] for stage, receipt in one_recipe(receipts, recipe).items()}
         progress = ledger.read_progress(storage, style)
+        failed = [facts["failed"] for facts in progress if facts.get("failed")]
         styles.append(
             {
                 "style": style,
-                "done": [stage for stage in STAGES if stage in receipts],
-                "failed": progress.get("failed"),
-                "at_work": progress if running and progress and not progress.get("failed") else None,
+                "recipe": recipe or None,
+                "done": [stage for stage in STAGES if stage in result],
+                "failed": failed[0] if failed else None,
+                "at_work": [facts for facts in progress if not facts.get("failed")] if running else [],
                 "states": result.get("read", {}).get("states", {}),
                 "epochs": result.get("train", {}).get("epochs"),
                 "epoch": result.get("judge", {}).get("epoch"),
                 "verdict": result.get("judge", {}).get("verdict"),
                 "model": models.get(style, {}).get("status"),
-                "attempts": {stage: tries[style, stage] for stage in STAGES if (style, stage) in tries},
+                "attempts": _attempts(tries, style, recipe),
                 "seconds": round(sum(receipt["seconds"] for receipt in receipts.values()), 1),
                 **({"rejects": _rejects(storage, style)} if with_rejects else {}),
             }
         )
-    return {"artifacts": str(storage.root), "running": running, "styles": styles}
+    bases = _bases_there(storage, running)
+    return {"artifacts": str(storage.root), "running": running, "bases": bases, "styles": styles}
+
+
+def _recipe_shown(receipts: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    """Return the recipe that stands for a style: the published one's, else any that has got furthest; '' for none."""
+    known = [key.partition("/")[2] for stage in ("judge", "train") for key in receipts if key.startswith(f"{stage}/")]
+    published = model.get("lineage", {}).get("recipe", "")
+    return published if published in known else next(iter(known), "")
+
+
+def _attempts(tries: Mapping[tuple[str, str, str], int], style: str, recipe: str) -> dict[str, int]:
+    counts = {stage: tries.get((style, stage, ""), 0) + tries.get((style, stage, recipe or "-"), 0) for stage in STAGES}
+    return {stage: count for stage, count in counts.items() if count}
+
+
+def _bases_there(storage: Storage, running: bool) -> list[dict[str, Any]]:
+    """Return every base there is, and what is at work on one now."""
+    progress = {facts["recipe"]: facts for facts in ledger.read_progress(storage, BASE)}
+    results = {key.partition("/")[2]: receipt["result"] for key, receipt in receipts_of(storage, BASE).items()}
+    found = []
+    for recipe in sorted({*progress, *results}):
+        facts, result = progress.get(recipe, {}), results.get(recipe, {})
+        told = {name: result.get(name) for name in ("run", "epoch", "epochs", "val_bits_per_note", "styles")}
+        file = str(storage.path(result["file"])) if result else None
+        at_work = facts if running and facts and not facts.get("failed") else None
+        found.append({"recipe": recipe, **told, "file": file, "failed": facts.get("failed"), "at_work": at_work})
+    return found
 
 
 def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if not facts["styles"]:
         return [f"{facts['artifacts']}: nothing yet; run 'farm run corpora.yaml' first"]
     text = []
+    for base in facts["bases"]:
+        parts = [f"base {base['recipe']}"]
+        if base["failed"]:
+            parts.append(f"failed: {base['failed'].strip().splitlines()[-1]}")
+        elif base["at_work"]:
+            parts.append(describe(base["at_work"]))
+        if base["file"]:
+            parts.append(f"epoch {base['epoch']} of {base['epochs']}, {base['val_bits_per_note']:.2f} bits a note")
+            parts.append(f"for another farm: {base['file']}")
+        text.append("; ".join(parts))
     for style in facts["styles"]:
         parts = [f"{style['style']}: {', '.join(style['done']) or 'nothing'} done"]
         if style["failed"]:
             parts.append(f"failed: {style['failed'].strip().splitlines()[-1]}")
-        elif style["at_work"]:
-            parts.append(describe(style["at_work"]))
+        for one in style["at_work"]:
+            parts.append(f"{one['recipe']}: {describe(one)}" if len(style["at_work"]) > 1 else describe(one))
         if style["verdict"]:
             parts.append(f"{style['verdict']}, epoch {style['epoch'] or 'none'} of {style['epochs']}")
         if style["model"]:

@@ -14,14 +14,14 @@ MODULES = sorted(FARM.rglob("*.py"))
 LEVELS = [
     {"cli"},
     {"commands"},
-    {"status", "doctor", "starting", "progress", "piece"},
+    {"planning", "status", "doctor", "starting", "progress", "piece"},
     {"scheduling"},
     {"original"},
     {"training", "catalog", "website", "corpus"},
     {"composing", "selection"},
     {"tables"},
     {"music"},
-    {"config", "config_file", "layout", "storage", "errors"},
+    {"config", "farm_config", "config_file", "layout", "storage", "errors"},
 ]
 # Same-level imports that are the design: `status` words what `progress` words too.
 ALSO = {("status", "progress")}
@@ -32,7 +32,9 @@ DOORS = {
     "symusic": {"corpus/readers.py", "composing/render.py"},
     "keras": {"training", "original/network.py"},
     "tensorflow": {"training"},
-    "matplotlib": {"website/drawing.py", "website/figures.py", "website/corpus_figures.py"},
+    "matplotlib": {
+        *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
+    },
 }
 
 

@@ -47,7 +47,7 @@ def farmed(tmp_path_factory):
     shutil.copy(folder / "music" / "valley" / "tune-03.mid", folder / "music" / "valley" / "again.mid")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
     assert "2 styles (hill-songs, valley)" in farm("init", "music", cwd=folder)
-    edit(folder / "corpora.yaml", lambda data: data.update(recipe="tiny.yaml"))
+    edit(folder / "corpora.yaml", lambda data: data.update(recipe="tiny.yaml", base="none"))
     out = json.loads(farm("run", "corpora.yaml", "--executor", "local", "--cpus", "2", "--json", cwd=folder))
     return folder, out
 

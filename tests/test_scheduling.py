@@ -8,13 +8,15 @@ import time
 
 import pytest
 
-from farm.config import Recipe, Style
+from farm.config import Recipe
 from farm.errors import StyleError
+from farm.farm_config import Style
 from farm.progress import state_counts
 from farm.scheduling import ray_folders
 from farm.scheduling.local import LocalExecutor
-from farm.scheduling.plan import STAGES, UNTIL, Work, files_digest, next_jobs, plan_style
+from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style
 from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
+from farm.scheduling.work import BaseWork, Work
 
 STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
 
@@ -23,19 +25,23 @@ def work(style=STYLE, recipe=None, seed=1):
     return Work("bach", style, recipe or Recipe(), seed, "artifacts")
 
 
-def receipts_after(some_work, files="f", stages=STAGES):
+RESULTS = {
+    "read": {"digest": "n"},
+    "baseline": {"bits_per_note": 5},
+    "train": {"run": "r"},
+    "judge": {"digest": "v"},
+    "publish": {},
+}
+
+
+def receipts_after(some_work, files="f", stages=STAGES, receipts=None):
     """Do the stages one after the other the way the loop does, with made-up results."""
-    results = {
-        "read": {"digest": "n"},
-        "baseline": {"bits_per_note": 5},
-        "train": {"run": "r"},
-        "judge": {"digest": "v"},
-        "publish": {},
-    }
-    receipts = {}
+    receipts = dict(receipts or {})
     for stage in stages:
-        job = next(job for job in plan_style(some_work, files, receipts) if job.stage == stage)
-        receipts[stage] = {"inputs": dict(job.inputs), "result": results[stage], "seconds": 2.0}
+        for number, job in enumerate(plan_style(some_work, files, receipts)):
+            if job.stage == stage:
+                job = plan_style(some_work, files, receipts)[number]
+                receipts[job.key] = {"inputs": dict(job.inputs), "result": RESULTS[stage], "seconds": 2.0}
     return receipts
 
 
@@ -88,6 +94,84 @@ def test_the_same_notes_from_other_files_train_nothing_anew():
     receipts = receipts_after(work())
     receipts["read"] = receipts_after(work(), files="other")["read"]
     assert all(job.fresh for job in plan_style(work(), "other", receipts))
+
+
+BASE = {"base/compact": {"inputs": {}, "result": {"digest": "w", "sources": []}, "seconds": 9.0}}
+
+
+def test_training_waits_for_the_base_and_is_bound_to_its_weights():
+    based = Work("bach", STYLE, Recipe(), 1, "artifacts", start="base")
+    read = receipts_after(based, stages=["read"])
+    assert reasons(plan_style(based, "f", read))["train"] == "follows base"
+    done = receipts_after(based, receipts=BASE)
+    assert all(job.fresh for job in plan_style(based, "f", done))
+    other = {**done, "base/compact": {"inputs": {}, "result": {"digest": "other", "sources": []}, "seconds": 9.0}}
+    assert reasons(plan_style(based, "f", other))["train"] == "base changed"
+    alone = reasons(plan_style(work(), "f", done))["train"]
+    assert alone == "recipe and base changed"  # a start has its own learning rate
+    assert based.run_id("n", "w") != based.run_id("n", "other") != based.run_id("n")
+
+
+def test_other_labels_of_what_the_base_heard_publish_again():
+    based = Work("bach", STYLE, Recipe(), 1, "artifacts", start="base")
+    done = receipts_after(based, receipts=BASE)
+    told = {"digest": "w", "sources": [{"style": "x", "source": "y", "licence": "CC0-1.0"}]}
+    jobs = plan_style(based, "f", {**done, "base/compact": {"inputs": {}, "result": told, "seconds": 9.0}})
+    assert {job.stage: job.reason for job in jobs if not job.fresh} == {"publish": "title and licences changed"}
+
+
+def test_a_recipe_without_a_base_starts_from_nothing():
+    alone = Recipe.model_validate({"base": None})
+    based = Work("bach", STYLE, alone, 1, "artifacts", start="base")
+    assert based.starts_from == "none"
+    assert all(job.fresh for job in plan_style(based, "f", receipts_after(based)))
+
+
+def test_each_recipe_has_its_own_training_and_judging():
+    two = Work("bach", STYLE, Recipe(), 1, "artifacts", others=(Recipe.model_validate({"name": "large"}),))
+    keys = [job.key for job in plan_style(two, "f", {})]
+    assert keys == ["read", "baseline", "train/compact", "judge/compact", "train/large", "judge/large", "publish"]
+    done = receipts_after(two)
+    assert all(job.fresh for job in plan_style(two, "f", done))
+    half = {key: receipt for key, receipt in done.items() if key not in ("train/large", "judge/large", "publish")}
+    assert reasons(plan_style(two, "f", half))["publish"] == "follows judge large"
+    (publish,) = [job for job in plan_style(two, "f", half, failed=["large"]) if job.stage == "publish"]
+    assert publish.ready
+    one = {job.key: job.reason for job in plan_style(work(), "f", done)}
+    assert one == {
+        "read": None,
+        "baseline": None,
+        "train/compact": None,
+        "judge/compact": None,
+        "publish": "verdict changed",
+    }
+
+
+def test_two_recipes_that_train_alike_have_their_own_folders():
+    large = Recipe.model_validate({"name": "large", "samples": {"count": 9}})
+    assert work(recipe=large).run_id("n") != work().run_id("n")
+
+
+def test_a_base_runs_again_for_music_licences_and_styles():
+    def base(**changes):
+        made = {"recipe": Recipe(), "wish": "all", "hears": ("bach",), "settings": {"bach": STYLE}, **changes}
+        return BaseWork(**made, seed=1, root="artifacts")
+
+    reads = {"bach": {"digest": "n"}}
+    first = plan_base(base(), reads, {})
+    assert (first.reason, first.ready, first.key) == ("never done", True, "base/compact")
+    receipts = {first.key: {"inputs": dict(first.inputs), "result": {}, "seconds": 1.0}}
+
+    def reason(work, reads=reads):
+        return plan_base(work, reads, receipts).reason
+
+    assert plan_base(base(), {"bach": None}, receipts).ready is False
+    assert reason(base()) is None
+    assert reason(base(), {"bach": {"digest": "m"}}) == "notes changed"
+    assert reason(base(wish="bach")) == "styles changed"
+    labelled = STYLE.model_copy(update={"sources": [STYLE.sources[0].model_copy(update={"url": "https://x"})]})
+    assert reason(base(settings={"bach": labelled})) == "licences changed"
+    assert reason(base(recipe=Recipe.model_validate({"base": {"max_epochs": 2}}))) == "recipe changed"
 
 
 def test_the_number_of_threads_is_no_part_of_any_key():

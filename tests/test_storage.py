@@ -98,11 +98,25 @@ def test_a_second_owner_is_refused_and_a_dead_one_leaves_no_lock(tmp_path):
 
 def test_receipts_and_attempts_are_read_back(tmp_path):
     storage = Storage(tmp_path)
-    ledger.note_attempt(storage, "bach", "train", "started")
-    ledger.note_attempt(storage, "bach", "train", "failed", message="worker lost")
-    ledger.note_attempt(storage, "bach", "train", "started")
-    ledger.write_receipt(storage, "bach", "train", inputs={"seed": "1"}, result={"run": "x"}, seconds=2)
-    assert ledger.attempts(storage) == {("bach", "train"): 2}
-    assert ledger.read_receipts(storage, "bach", ("read", "train")) == {
-        "train": {"inputs": {"seed": "1"}, "result": {"run": "x"}, "seconds": 2}
-    }
+    ledger.note_attempt(storage, "bach", "train", "started", recipe="small")
+    ledger.note_attempt(storage, "bach", "train", "failed", recipe="small", message="worker lost")
+    ledger.note_attempt(storage, "bach", "train", "started", recipe="small")
+    ledger.note_attempt(storage, "bach", "read", "started")
+    assert ledger.attempts(storage) == {("bach", "train", "small"): 2, ("bach", "read", ""): 1}
+    ledger.write_receipt(storage, "bach", "read", inputs={}, result={}, seconds=1)
+    for recipe in ("small", "large"):
+        ledger.write_receipt(storage, "bach", "train", recipe, inputs={"seed": "1"}, result={"run": recipe}, seconds=2)
+    receipts = ledger.read_receipts(storage, "bach", ("read", "train"), ("train", "judge"))
+    assert set(receipts) == {"read", "train/small", "train/large"}
+    assert receipts["train/small"] == {"inputs": {"seed": "1"}, "result": {"run": "small"}, "seconds": 2}
+
+
+def test_progress_is_told_apart_by_recipe_and_forgotten(tmp_path):
+    storage = Storage(tmp_path)
+    assert ledger.read_progress(storage, "bach") == []
+    for recipe in ("", "small"):
+        ledger.report_progress(storage, "bach", recipe, stage="train", epoch=3)
+    told = ledger.read_progress(storage, "bach")
+    assert [(one["recipe"], one["stage"], one["epoch"]) for one in told] == [("", "train", 3), ("small", "train", 3)]
+    ledger.forget_progress(storage, "bach")
+    assert ledger.read_progress(storage, "bach") == []

@@ -5,11 +5,12 @@ Conventions
 An *entry* is one model of the catalog as a dict, with the keys of the contract. Before publishing its `files`
 hold `role`, `precision`, `weights_sha256` and the bytes as `data`; after it `path`, `bytes` and `sha256` instead
 of `data`. `status`, `version` and `decisions` are the catalog's to fill in. Besides the contract an entry names
-its `run`, and may hold `priority` and `max_bytes` of its style.
+its `run`, and may hold `priority` and `max_bytes` of its style, and `recipes`: a row for each recipe that was trained,
+with what it came to and why it is published or not. A source that only the base heard has `from: base`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from farm.catalog.model_file import NAME, model_name
@@ -96,12 +97,26 @@ def unknown_licences(entry: Mapping[str, Any]) -> list[str]:
     names = [
         str(source.get("source") or source.get("attribution") or source.get("url") or f"source {number}")
         for number, source in enumerate(sources, start=1)
-        if _unknown(source.get("licence"))
+        if is_unknown(source.get("licence"))
     ]
-    return names or (["the model"] if _unknown(entry.get("licence")) else [])
+    return names or (["the model"] if is_unknown(entry.get("licence")) else [])
 
 
-def _unknown(licence: Any) -> bool:
+def strictest(licences: Sequence[str]) -> str:
+    """Return the licence of a model made of all of these: unknown when any is, else all that differ, joined.
+
+    Examples
+    --------
+    >>> strictest(["CC0-1.0", "unknown"]), strictest(["CC0-1.0", "CC0-1.0", "CC-BY-4.0"])
+    ('unknown', 'CC0-1.0 AND CC-BY-4.0')
+    """
+    if any(is_unknown(licence) for licence in licences):
+        return UNKNOWN
+    return " AND ".join(dict.fromkeys(licence.strip() for licence in licences))
+
+
+def is_unknown(licence: Any) -> bool:
+    """Tell whether nobody knows a licence: it is missing, empty or 'unknown'."""
     return not str(licence or "").strip() or str(licence).strip().lower() == UNKNOWN
 
 

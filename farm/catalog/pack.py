@@ -25,7 +25,7 @@ from farm.storage import Storage
 
 FORMATS = ("model",)
 
-_ARTIFACTS_ONLY = ("decisions", "samples", "run", "priority", "max_bytes")
+_ARTIFACTS_ONLY = ("decisions", "samples", "run", "recipes", "priority", "max_bytes")
 """What an entry says about files that stay in the artifacts folder, or about the farm's own planning."""
 
 

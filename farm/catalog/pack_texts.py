@@ -73,6 +73,7 @@ def licences(models: Sequence[Mapping[str, Any]]) -> str:
         lines += [f"## {_text(model['title'])}", "", f"Licence of the model: {_text(model['licence'])}", ""]
         for source in model["corpus"]["sources"]:
             parts = [_text(source.get(key, "")) for key in ("attribution", "licence", "url")]
+            parts.append("heard by the base that it started from" if source.get("from") == "base" else "")
             lines.append("- " + ", ".join(part for part in parts if part))
         lines.append("")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands that need them, so that `farm -
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -38,7 +39,7 @@ def plan(config: ConfigFile = Path("corpora.yaml"), artifacts: Artifacts = None,
 
     Example: farm plan corpora.yaml
     """
-    from farm.status import plan_facts, plan_lines
+    from farm.planning import plan_facts, plan_lines
 
     farm, storage = _load(config, artifacts)
     facts = plan_facts(farm, storage)
@@ -53,7 +54,7 @@ def run(
     address: Annotated[str | None, typer.Option(help="A Ray cluster to run on.")] = None,
     executor: Annotated[str, typer.Option(help="ray or local.")] = "ray",
     cpus: Annotated[int, typer.Option(min=0, help="CPUs to use on this machine; 0 for all.")] = 0,
-    recipe: Annotated[Path | None, typer.Option(help="Use this recipe for every style.")] = None,
+    recipe: Annotated[list[Path] | None, typer.Option(help="Use this recipe for every style; may be repeated.")] = None,
     json_out: Json = False,
 ) -> None:
     """Read, train, judge and publish everything that is missing or stale.
@@ -73,13 +74,13 @@ def run(
         raise typer.BadParameter(f"{executor!r} is not an executor; choose ray or local", param_hint="--executor")
     if address and executor == "local":
         raise typer.BadParameter("is for Ray; leave out '--executor local'", param_hint="--address")
-    farm, storage = _load(config, artifacts, recipe)
+    farm, storage = _load(config, artifacts, recipe or ())
     chosen = _chosen(farm, names(styles), config)
     console = Console(stderr=True)
     listener = (Bars if console.is_terminal and not json_out else PlainLines)(storage, console)
     terminated = _interrupt_on_sigterm()
     try:
-        states = run_farm(
+        states, base = run_farm(
             farm,
             storage,
             styles=chosen,
@@ -93,7 +94,7 @@ def run(
     finally:
         if isinstance(listener, Bars):
             listener.close()
-    facts = run_facts(states, storage)
+    facts = run_facts(states, base, storage)
     print_json(facts) if json_out else print("\n".join(run_lines(facts)))
     raise typer.Exit(1 if facts["failed"] else 0)
 
@@ -148,10 +149,10 @@ def _chosen(farm: Any, names: list[str], config: Path) -> list[str]:
     return names or list(farm.styles)
 
 
-def _load(config: Path, artifacts: Path | None, recipe: Path | None = None) -> tuple[Any, Storage]:
+def _load(config: Path, artifacts: Path | None, recipes: Sequence[Path] = ()) -> tuple[Any, Storage]:
     from farm.config_file import load_farm
 
-    farm = load_farm(config, recipe)
+    farm = load_farm(config, recipes)
     if "://" in farm.artifacts and artifacts is None:
         raise FarmError(f"{config}: artifacts: {farm.artifacts} is not a folder of this machine; name a local folder")
     return farm, storage_at(artifacts or farm.folder / farm.artifacts)

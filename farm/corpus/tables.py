@@ -78,12 +78,37 @@ PIECES = pa.schema(
 )
 """One row per input file, or per tune of a file that holds several."""
 
+HEARD = pa.schema(
+    [
+        ("style", pa.string()),
+        ("source", pa.string()),
+        ("piece_id", pa.string()),
+        ("content", pa.string()),  # equal for pieces with the same notes in any key
+        ("family", pa.int32()),  # over all styles together
+        ("notes", pa.int64()),
+        ("licence", pa.string()),
+        ("attribution", pa.string()),
+        ("url", pa.string()),
+        ("is_cut", pa.bool_()),  # heard without its last bars, which are held out
+        ("why_not", pa.string()),  # why it was not heard; null when it was
+    ]
+)
+"""One row per piece of any style: what a base heard, and what not. As it was when the base was trained."""
+
 
 def read_pieces(storage: Storage, style: str) -> pd.DataFrame:
     """Return the pieces table of a style; StorageError with the way out when it was not read yet."""
     key = layout.pieces(style)
     if not storage.exists(key):
         raise StorageError(f"{storage.path(key)} is missing; run 'farm run corpora.yaml --until read' first")
+    return pq.read_table(pa.BufferReader(storage.read_bytes(key))).to_pandas()
+
+
+def read_heard(storage: Storage, run: str) -> pd.DataFrame:
+    """Return the table of what a base heard; StorageError with the way out when it is gone."""
+    key = layout.heard(run)
+    if not storage.exists(key):
+        raise StorageError(f"{storage.path(key)} is missing; run 'farm run corpora.yaml' again")
     return pq.read_table(pa.BufferReader(storage.read_bytes(key))).to_pandas()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from farm.errors import FarmError
 from farm.scheduling import ray_folders
 from farm.scheduling.local import perform
-from farm.scheduling.queue import Capacity, Outcome, Task
+from farm.scheduling.queue import TRAINING, Capacity, Outcome, Task
 
 _OBJECT_STORE_BYTES = 128 * 2**20
 
@@ -67,14 +67,15 @@ class RayExecutor:
         for number, handler in handlers.items():  # Ray's own would end the farm without a word
             signal.signal(number, handler)
         resources = ray.cluster_resources()
-        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0))
+        largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
+        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0), int(largest))
         self._perform = ray.remote(max_retries=0)(perform)
         # TensorFlow keeps its memory for as long as its process lives, so that one serves one training only.
         self._perform_once = ray.remote(max_retries=0, max_calls=1)(perform)
         self._tasks: dict[Any, Task] = {}
 
     def submit(self, task: Task) -> None:
-        remote = self._perform_once if task.stage == "train" else self._perform
+        remote = self._perform_once if task.stage in TRAINING else self._perform
         reference = remote.options(num_cpus=task.cpus, num_gpus=task.gpus, name=task.id).remote(task)
         self._tasks[reference] = task
 

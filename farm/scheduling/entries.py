@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from farm import layout
+from farm.catalog.entry import strictest
 from farm.catalog.model_file import model_files, open_model
 from farm.composing.player import Player
 from farm.composing.render import Sheet, render
 from farm.composing.scoring import bits_per_note
-from farm.config import digest
+from farm.config import BASE, digest
 from farm.music.encoding import NOTE, Encoding
 from farm.music.grid import GridLoss
 from farm.scheduling import ledger
 from farm.scheduling.loading import Music, load_music
-from farm.scheduling.plan import Work
+from farm.scheduling.starts import Start, load_start
+from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
 
@@ -26,18 +28,41 @@ _ROW = np.dtype([("onset_beat", "f8"), ("duration_beat", "f8"), ("pitch", "i2"),
 
 
 def make_entry(
+    storage: Storage,
+    work: Work,
+    receipts: Mapping[str, Any],
+    run: str,
+    verdict: Mapping[str, Any],
+    recipes: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return the catalog entry of one model, its files' bytes included.
+
+    Parameters
+    ----------
+    receipts
+        By stage, those of the recipe that is published.
+    recipes
+        A row for each recipe of the style, this one among them.
+    """
+    entry = draft_entry(storage, work, receipts, run, verdict)
+    architecture, encoding, weights = snapshots.load(storage, work.style, run, entry["lineage"]["epoch"])
+    music = load_music(storage, work.style, encoding)
+    entry["recipes"] = [dict(row) for row in recipes]
+    entry["samples"] = _render_samples(storage, work, run, entry["lineage"]["epoch"])
+    entry["files"], entry["precision_loss"] = _files(weights, architecture, encoding, card_of(entry, music), music)
+    return entry
+
+
+def draft_entry(
     storage: Storage, work: Work, receipts: Mapping[str, Any], run: str, verdict: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the catalog entry of one model, its files' bytes included."""
+    """Return the entry without its files and samples: all that its card needs."""
     style, overruled = work.style, verdict["overruled_by"]
     epoch = overruled["epoch"] if overruled else verdict["epoch"]
-    music = load_music(storage, style)
     architecture, encoding, weights = snapshots.load(storage, style, run, epoch)
-    quality = _quality(storage, style, run, epoch, verdict, receipts)
-    sources = [
-        {"source": one.name, "licence": one.licence, "attribution": one.attribution, "url": one.url}
-        for one in work.settings.sources
-    ]
+    music = load_music(storage, style, encoding)
+    start = load_start(storage, work, receipts)
+    sources = _sources(work, start)
     read = receipts["read"]["result"]
     entry = {
         "style": style,
@@ -50,7 +75,7 @@ def make_entry(
             "weights": int(sum(values.size for values in weights.values())),
         },
         "verdict": dict(verdict),
-        "quality": quality,
+        "quality": _quality(storage, style, run, epoch, verdict, receipts),
         "corpus": {
             "pieces": len(music.pieces),
             "notes": int(music.pieces["notes"].sum()),
@@ -70,18 +95,16 @@ def make_entry(
             "code_version": metadata.version("music-model-farm"),
             "library_versions": {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
             "split_sha256": read["digest"],
+            **({"base": {**start.lineage, "sources": start.sources}} if start else {}),
         },
         "cost": {
             "seconds": round(sum(receipts[stage]["seconds"] for stage in ("read", "baseline", "train", "judge")), 1),
-            "attempts": ledger.attempts(storage).get((style, "train"), 1),
+            "attempts": ledger.attempts(storage).get((style, "train", work.recipe.name), 1),
             "device": receipts["train"]["result"]["device"],
         },
-        "samples": _render_samples(storage, work, run, epoch, music),
     }
     if work.settings.max_bytes is not None:
         entry["max_bytes"] = work.settings.max_bytes
-    card = _card(entry, music)
-    entry["files"], entry["precision_loss"] = _files(weights, architecture, encoding, card, music)
     return entry
 
 
@@ -91,17 +114,18 @@ def time_grid(places_per_beat: int, losses: Mapping[int, GridLoss]) -> dict[str,
     return {"places_per_beat": places_per_beat, **losses[places_per_beat]._asdict(), "coarser": coarser}
 
 
-def strictest(licences: Sequence[str]) -> str:
-    """Return the licence of a model made of all of these: unknown when any is, else all that differ, joined.
-
-    Examples
-    --------
-    >>> strictest(["CC0-1.0", "unknown"]), strictest(["CC0-1.0", "CC0-1.0", "CC-BY-4.0"])
-    ('unknown', 'CC0-1.0 AND CC-BY-4.0')
-    """
-    if any(not licence.strip() or licence.strip().lower() == "unknown" for licence in licences):
-        return "unknown"
-    return " AND ".join(dict.fromkeys(licence.strip() for licence in licences))
+def _sources(work: Work, start: Start | None) -> list[dict[str, str]]:
+    """Return whose music the model knows: the style's own sources, then those only the base heard, marked `from`."""
+    own = [
+        {"source": one.name, "licence": one.licence, "attribution": one.attribution, "url": one.url}
+        for one in work.settings.sources
+    ]
+    if start is None:
+        return own
+    is_ours = work.start == BASE
+    names = {one["source"] for one in own}
+    heard = [one for one in start.sources if not (is_ours and one["style"] == work.style and one["source"] in names)]
+    return [*own, *({**one, "from": "base"} for one in heard)]
 
 
 def _quality(
@@ -111,7 +135,9 @@ def _quality(
     sample = storage.read_json(layout.sample_notes(style, run, epoch))
     measures, human = sample["measures"], verdict["human"]
     longest = measures.get("longest")
-    copy = {**longest, "bar": longest["bar"] + 1} if longest and longest["piece"] is not None else None
+    copy = dict(longest) if longest and longest["piece"] is not None else None
+    if copy and copy["bar"] is not None:
+        copy["bar"] += 1
     valid = [_is_valid(np.array(list(map(tuple, one["notes"])), _ROW)) for one in sample["samples"]]
     return {
         "val_bits_per_note": lines[epoch]["val_bits_per_note"],
@@ -133,7 +159,7 @@ def _is_valid(notes: np.ndarray) -> bool:
     return bool((in_range & (notes["duration_beat"] > 0) & (notes["onset_beat"] >= 0)).all())
 
 
-def _render_samples(storage: Storage, work: Work, run: str, epoch: int, music: Music) -> list[str]:
+def _render_samples(storage: Storage, work: Work, run: str, epoch: int) -> list[str]:
     """Write the samples of the published epoch as MIDI and return their keys."""
     sample = storage.read_json(layout.sample_notes(work.style, run, epoch))
     keys = []
@@ -153,7 +179,7 @@ def _render_samples(storage: Storage, work: Work, run: str, epoch: int, music: M
     return keys
 
 
-def _card(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
+def card_of(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
     """Return what the model file says of itself, and the usual tempo and metre that composing starts from."""
     kept = ("style", "title", "licence", "quality", "lineage", "network", "corpus")
     card: dict[str, Any] = {name: entry[name] for name in kept}

@@ -1,7 +1,8 @@
 """The judge stage: lets every snapshot compose, measures what it composed against people, and picks the epoch.
 
 What a snapshot composed is kept beside the run, so that a changed rule is judged again in moments: only the
-settings of the samples, never those of the rule, make a snapshot compose anew.
+settings of the samples, never those of the rule, make a snapshot compose anew. A run that started from a base is held
+against the base's music too.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,12 @@ import numpy as np
 
 from farm import layout
 from farm.config import digest
+from farm.music.encoding import Encoding
 from farm.scheduling import ledger
 from farm.scheduling.kinds import compose_samples, heard
 from farm.scheduling.loading import Music, load_music
-from farm.scheduling.plan import Work
+from farm.scheduling.starts import copy_index, kin_in_base
+from farm.scheduling.work import Work
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.originality import Index
 from farm.selection.verdict import judge as judge_run
@@ -26,14 +29,15 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Write the samples and verdict.json of a run; return the verdict in short."""
     storage = Storage(work.root)
     run = receipts["train"]["result"]["run"]
-    music = load_music(storage, work.style)
+    encoding = Encoding.from_json(storage.read_json(layout.run_recipe(work.style, run))["encoding"])
+    music = load_music(storage, work.style, encoding)
     shown = heard(work.recipe, music)
-    index = Index.build(shown.note_arrays("train"))
-    human = _people(shown, index, work.recipe.samples.notes)
+    index = copy_index(storage, work, receipts, shown.note_arrays("train"))
+    human = _people(shown, index, work.recipe.samples.notes, kin_in_base(storage, work, receipts))
     measured = []
     epochs = snapshots.epochs(storage, work.style, run)
     for done, epoch in enumerate(epochs):
-        ledger.report_progress(storage, work.style, stage="judge", done=done, total=len(epochs))
+        ledger.report_progress(storage, work.style, work.recipe.name, stage="judge", done=done, total=len(epochs))
         measured.append({"epoch": epoch, **_listen(storage, work, run, epoch, music, index)})
     metrics = storage.read_lines(layout.metrics(work.style, run))
     start_loss = storage.read_json(layout.run_recipe(work.style, run))["start_loss"]
@@ -52,12 +56,19 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _people(music: Music, index: Index, length: int) -> dict[str, Any]:
-    """Return what the measures say of people's own pieces; of training pieces where none was held out."""
+def _people(music: Music, index: Index, length: int, kin: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Return what the measures say of people's own pieces; of training pieces where none was held out.
+
+    Parameters
+    ----------
+    kin
+        For each piece those akin to it that a base heard.
+    """
     heldout = music.note_arrays("heldout")
     if heldout:
         return human_reference(heldout, index, length)
-    return human_reference(music.note_arrays("train"), index, length, music.families())
+    families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
+    return human_reference(music.note_arrays("train"), index, length, families)
 
 
 def _listen(storage: Storage, work: Work, run: str, epoch: int, music: Music, index: Index) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,27 +56,43 @@ def is_running(storage: Storage) -> bool:
     return False
 
 
-def read_receipts(storage: Storage, style: str, stages: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return the receipts of a style by stage; a stage without one is missing."""
-    found = {}
-    for stage in stages:
-        key = layout.receipt(stage, style)
-        if storage.exists(key):
-            found[stage] = storage.read_json(key)
-    return found
+def read_receipts(storage: Storage, style: str, stages: Sequence[str], per_recipe: Sequence[str]) -> dict[str, Any]:
+    """Return the receipts of a style by key, those of recipes that are no longer used among them.
+
+    The key of a stage that all recipes share is its name, else stage and recipe with a slash between.
+    """
+    keys = {stage: layout.receipt(stage, style) for stage in stages if stage not in per_recipe}
+    for stage in per_recipe:
+        for key in storage.list(layout.receipt(stage, style).removesuffix(".json"), ".json"):
+            keys[f"{stage}/{key.rpartition('/')[2].removesuffix('.json')}"] = key
+    return {name: storage.read_json(key) for name, key in keys.items() if storage.exists(key)}
 
 
 def write_receipt(
-    storage: Storage, style: str, stage: str, *, inputs: dict[str, str], result: dict[str, Any], seconds: float
+    storage: Storage,
+    style: str,
+    stage: str,
+    recipe: str = "",
+    *,
+    inputs: dict[str, str],
+    result: dict[str, Any],
+    seconds: float,
 ) -> dict[str, Any]:
     """Note that a stage is done for these inputs, and return the receipt."""
     receipt = {"inputs": inputs, "result": result, "seconds": round(seconds, 3)}
-    storage.write_json(layout.receipt(stage, style), receipt)
+    storage.write_json(layout.receipt(stage, style, recipe), receipt)
     return receipt
 
 
 def note_attempt(
-    storage: Storage, style: str, stage: str, outcome: str, *, message: str = "", seconds: float = 0
+    storage: Storage,
+    style: str,
+    stage: str,
+    outcome: str,
+    *,
+    recipe: str = "",
+    message: str = "",
+    seconds: float = 0,
 ) -> None:
     """Append one line about a try at a stage; `outcome` is started, done or failed."""
     storage.append_json(
@@ -84,6 +100,7 @@ def note_attempt(
         {
             "style": style,
             "stage": stage,
+            "recipe": recipe,
             "outcome": outcome,
             "message": message,
             "seconds": round(seconds, 3),
@@ -92,33 +109,44 @@ def note_attempt(
     )
 
 
-def attempts(storage: Storage) -> dict[tuple[str, str], int]:
-    """Return how often each stage of each style was started."""
-    counts: dict[tuple[str, str], int] = {}
+def attempts(storage: Storage) -> dict[tuple[str, str, str], int]:
+    """Return how often each stage of each style was started, by style, stage and recipe."""
+    counts: dict[tuple[str, str, str], int] = {}
     for line in storage.read_lines(layout.ATTEMPTS):
         if line.get("outcome") == "started":
-            name = (line["style"], line["stage"])
+            name = (line["style"], line["stage"], line.get("recipe", ""))
             counts[name] = counts.get(name, 0) + 1
     return counts
 
 
-def report_progress(storage: Storage, style: str, **facts: Any) -> None:
+def report_progress(storage: Storage, style: str, recipe: str = "", **facts: Any) -> None:
     """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most."""
-    path = storage.path(layout.progress(style))
+    path = storage.path(layout.progress(style, recipe))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"style": style, "time": time.time(), **facts}, allow_nan=False))
+    told = {"style": style, "recipe": recipe, "time": time.time(), **facts}
+    temporary.write_text(json.dumps(told, allow_nan=False))
     os.replace(temporary, path)
 
 
-def clear_progress(storage: Storage, style: str) -> None:
-    """Forget what was told about a style: nothing is at work on it now."""
-    storage.path(layout.progress(style)).unlink(missing_ok=True)
+def clear_progress(storage: Storage, style: str, recipe: str = "") -> None:
+    """Forget what was told about a style or one of its recipes: nothing is at work on it now."""
+    storage.path(layout.progress(style, recipe)).unlink(missing_ok=True)
 
 
-def read_progress(storage: Storage, style: str) -> dict[str, Any]:
-    """Return what was last told about a style; empty when nothing was."""
-    try:
-        return dict(json.loads(storage.path(layout.progress(style)).read_text()))
-    except (OSError, ValueError):
-        return {}
+def forget_progress(storage: Storage, style: str) -> None:
+    """Forget what earlier runs told about a style and its recipes, those that are no longer used too."""
+    for facts in read_progress(storage, style):
+        clear_progress(storage, style, facts["recipe"])
+
+
+def read_progress(storage: Storage, style: str) -> list[dict[str, Any]]:
+    """Return what was last told about a style and each of its recipes; empty when nothing was."""
+    folder = layout.progress(style).removesuffix(".json")
+    found = []
+    for key in (layout.progress(style), *storage.list(folder, ".json")):
+        try:
+            found.append(dict(json.loads(storage.path(key).read_text())))
+        except (OSError, ValueError):
+            continue  # not there, or about to be replaced
+    return found

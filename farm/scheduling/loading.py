@@ -8,7 +8,7 @@ the clock and it has no bars, see `farm.music.encoding`.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from farm.corpus.tables import note_parts, read_pieces
 from farm.music.encoding import FREE, NOMINAL_BPM, NOTE, VELOCITY_BAND, Encoding, encode
 from farm.music.features import N_TOLD, Features
 from farm.music.grid import GridLoss, choose_grid, grid_losses
-from farm.scheduling.plan import CODE_VERSIONS
 from farm.storage import Storage
 
+_TOLD_VERSION = 1  # raised by hand when the same notes are told otherwise
 _LEAST_VELOCITY_BANDS = 3  # fewer are a program's defaults, not a player's touch
 
 
@@ -56,8 +56,10 @@ class Music:
 
     def events(self, split: str) -> list[np.ndarray]:
         """Return the event arrays of a split, in the order of `ids`."""
-        metres = self.pieces["time_signature"]
-        return [encode(self.notes[piece], self.encoding, metres[piece]) for piece in self.ids(split)]
+        return [self.events_of(piece) for piece in self.ids(split)]
+
+    def events_of(self, piece: str) -> np.ndarray:
+        return encode(self.notes[piece], self.encoding, self.pieces["time_signature"][piece])
 
     def families(self) -> dict[str, list[str]]:
         """Return for each piece all pieces of its family, itself included."""
@@ -76,20 +78,19 @@ class Music:
         return float(self.pieces["tempo_bpm"][usual].median())
 
 
-def load_music(storage: Storage, style: str, encoding: Encoding | None = None) -> Music:
+def load_music(storage: Storage, style: str, given: Encoding | None = None) -> Music:
     """Return the music of a style that was read; StorageError when it was not.
 
     Parameters
     ----------
-    encoding
-        The encoding to use; None for the one that fits this style alone (`choose_encoding`).
+    given
+        See `choose_encoding`.
     """
     pieces = read_told_pieces(storage, style)
     notes = {piece: np.zeros(0, NOTE) for piece in pieces.index}
     for part in note_parts(storage, style, _performed(pieces)):
         notes |= part
-    fitting, losses = _fitting(pieces, [notes])
-    return Music(pieces, notes, encoding or fitting, losses)
+    return Music(pieces, notes, *_fitting(pieces, [notes], given))
 
 
 def read_told_pieces(storage: Storage, style: str) -> pd.DataFrame:
@@ -102,10 +103,23 @@ def read_told_pieces(storage: Storage, style: str) -> pd.DataFrame:
     return pieces
 
 
-def choose_encoding(storage: Storage, style: str) -> tuple[Encoding, dict[int, GridLoss]]:
-    """Return the encoding that fits a style, and what every grid would lose."""
+def choose_encoding(
+    storage: Storage, style: str, given: Encoding | None = None
+) -> tuple[Encoding, dict[int, GridLoss]]:
+    """Return the encoding that fits a style, and what every grid would lose.
+
+    Parameters
+    ----------
+    given
+        The encoding of the network that hears the style: only the grid is the style's own then.
+    """
     pieces = read_told_pieces(storage, style)
-    return _fitting(pieces, note_parts(storage, style, _performed(pieces)))
+    return _fitting(pieces, note_parts(storage, style, _performed(pieces)), given)
+
+
+def encoding_of(styles: Iterable[Music]) -> Encoding:
+    """Return the encoding of a network that hears several styles: with velocity where any of them has it."""
+    return Encoding(has_velocity=any(music.encoding.has_velocity for music in styles))
 
 
 def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: str) -> dict[str, np.ndarray]:
@@ -120,7 +134,7 @@ def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: s
     -------
     By piece_id, int16, shape (n_events, N_TOLD) each; read-only.
     """
-    key = digest([notes_digest, encoding.to_json(), CODE_VERSIONS["train"]])[:16]
+    key = digest([notes_digest, encoding.to_json(), _TOLD_VERSION])[:16]
     data, bounds = layout.told_events(style, key), layout.told_bounds(style, key)
     if not (storage.exists(bounds) and storage.exists(data)):
         made: dict[str, list[int]] = {}
@@ -142,8 +156,9 @@ def split_events(
     return train, heldout
 
 
-def _fitting(pieces: pd.DataFrame, parts: Iterable[dict[str, np.ndarray]]) -> tuple[Encoding, dict[int, GridLoss]]:
-    """Return the encoding that fits these notes, and what every grid would lose."""
+def _fitting(
+    pieces: pd.DataFrame, parts: Iterable[dict[str, np.ndarray]], given: Encoding | None
+) -> tuple[Encoding, dict[int, GridLoss]]:
     tempo_of = pieces["tempo_bpm"].to_dict()
     onsets, tempos, bands = [], [], set[int]()
     for part in parts:
@@ -151,7 +166,8 @@ def _fitting(pieces: pd.DataFrame, parts: Iterable[dict[str, np.ndarray]]) -> tu
         tempos += [tempo_of[piece] for piece in part]
         bands |= set().union(*(np.unique(notes["velocity"] // VELOCITY_BAND).tolist() for notes in part.values()))
     losses = grid_losses(onsets, tempos)
-    return Encoding(grid=choose_grid(losses), has_velocity=len(bands) >= _LEAST_VELOCITY_BANDS), losses
+    own = given or Encoding(has_velocity=len(bands) >= _LEAST_VELOCITY_BANDS)
+    return replace(own, grid=choose_grid(losses)), losses
 
 
 def _told_parts(storage: Storage, style: str, encoding: Encoding, places: dict[str, list[int]]) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from farm.errors import FarmError
-from farm.scheduling.queue import Capacity, Outcome, Task
+from farm.scheduling.queue import TRAINING, Capacity, Outcome, Task
 
 _PR_SET_PDEATHSIG = 1
 
@@ -95,7 +95,7 @@ class LocalExecutor:
             return Outcome(
                 task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure"
             )
-        if task.stage == "train":
+        if task.stage in TRAINING:
             # TensorFlow keeps its memory and its thread counts for as long as the process lives.
             worker.pipe.close()
             worker.process.join(5)

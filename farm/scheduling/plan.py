@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-A job is one stage of one style. A stage is *fresh* when its receipt was written for the very inputs it would have
+A job is one stage of one style; training and judging are a job for each of its recipes. Its *key* is the stage, or
+stage and recipe with a slash between. A stage is *fresh* when its receipt was written for the very inputs it would have
 now; otherwise it is stale, with a reason. Inputs are content and settings only: never a time, a path, a number of
 CPUs or of attempts. What follows a stale stage is stale too; whether it really has to run is known when the stage
 before is done, because the receipts hold what came out: the same notes train nothing anew.
@@ -10,24 +11,25 @@ before is done, because the receipts hold what came out: the same notes train no
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.config import Recipe, Style, digest
+from farm.config import BASE, digest
+from farm.farm_config import Style
+from farm.scheduling.work import CODE_VERSIONS, BaseWork, Work
 
 STAGES = ("read", "baseline", "train", "judge", "publish")
-AFTER: dict[str, tuple[str, ...]] = {
-    "read": (),
-    "baseline": ("read",),
-    "train": ("read",),
-    "judge": ("train", "baseline"),
-    "publish": ("judge",),
+PER_RECIPE = ("train", "judge")
+UNTIL = {
+    "read": ("read",),
+    "train": ("read", "baseline", BASE, "train"),
+    "judge": ("read", "baseline", BASE, "train", "judge"),
+    "publish": ("read", "baseline", BASE, "train", "judge", "publish"),
 }
-UNTIL = {"read": STAGES[:1], "train": STAGES[:3], "judge": STAGES[:4], "publish": STAGES}
 
-# Raised by hand when a stage would give another result for the same inputs.
-CODE_VERSIONS = {"read": 2, "baseline": 2, "train": 2, "judge": 2, "publish": 1}
+Receipts = Mapping[str, Mapping[str, Any]]
+"""By key: `inputs` a stage was done for, `result`, `seconds`."""
 
 
 @dataclass(frozen=True)
@@ -40,39 +42,28 @@ class Job:
     reason: str | None  # why it must run; None when fresh
     ready: bool  # all stages before it are fresh
     last_seconds: float | None  # what it took last time
+    recipe: str = ""  # whose training it is; empty for the stages that all recipes share
 
     @property
     def fresh(self) -> bool:
         return self.reason is None
 
-
-@dataclass(frozen=True)
-class Work:
-    """A style as the stages see it; plain data that travels to a worker."""
-
-    style: str
-    settings: Style
-    recipe: Recipe
-    seed: int
-    root: str
-    threads: int = 1
-
-    def run_id(self, notes_digest: str) -> str:
-        """Return the name of the run folder: what the training depends on, so the same training is the same run."""
-        return digest(_train_inputs(self, notes_digest))[:12]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` needs; the folder and the threads are not part of it."""
-        models = {"settings": self.settings.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json")}
-        return {"style": self.style, "seed": self.seed, **models}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any], root: str) -> "Work":
-        settings, recipe = Style.model_validate(data["settings"]), Recipe.model_validate(data["recipe"])
-        return cls(data["style"], settings, recipe, data["seed"], root)
+    @property
+    def key(self) -> str:
+        return key_of(self.stage, self.recipe)
 
 
-def plan_style(work: Work, files_digest: str, receipts: Mapping[str, Mapping[str, Any]]) -> list[Job]:
+def key_of(stage: str, recipe: str = "") -> str:
+    return f"{stage}/{recipe}" if recipe else stage
+
+
+def one_recipe(receipts: Receipts, recipe: str) -> dict[str, Any]:
+    """Return by stage the receipts that all recipes share and those of this one."""
+    own = {key.removesuffix(f"/{recipe}"): value for key, value in receipts.items() if key.endswith(f"/{recipe}")}
+    return {**{key: value for key, value in receipts.items() if "/" not in key}, **own}
+
+
+def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collection[str] = ()) -> list[Job]:
     """Return the jobs of one style in order, fresh ones included.
 
     Parameters
@@ -80,19 +71,51 @@ def plan_style(work: Work, files_digest: str, receipts: Mapping[str, Mapping[str
     files_digest
         Hash over the input files' paths and contents.
     receipts
-        By stage: `inputs` it was done for, `result`, `seconds`.
+        Among them, under `base/<recipe>`, that of each common base which is there and fresh.
+    failed
+        Recipes that failed in this run: the others are published without them.
     """
     jobs: dict[str, Job] = {}
-    for stage in STAGES:
-        stale = [before for before in AFTER[stage] if not jobs[before].fresh]
-        receipt = receipts.get(stage)
+    several = len(work.recipes) > 1
+
+    def add(stage: str, recipe: str, after: Sequence[str], inputs: Callable[[], dict[str, str]]) -> None:
+        key = key_of(stage, recipe)
+        receipt = receipts.get(key)
         last = receipt["seconds"] if receipt else None
+        stale = [before for before in after if not (jobs[before].fresh if before in jobs else before in receipts)]
         if stale:
-            jobs[stage] = Job(work.style, stage, {}, f"follows {stale[0]}", False, last)
-            continue
-        inputs = _inputs(work, stage, files_digest, {name: receipts[name]["result"] for name in AFTER[stage]})
-        jobs[stage] = Job(work.style, stage, inputs, _reason(inputs, receipt), True, last)
+            reason = "follows " + (stale[0].replace("/", " ") if several else stale[0].partition("/")[0])
+            jobs[key] = Job(work.style, stage, {}, reason, False, last, recipe)
+            return
+        found = {**inputs(), "code version": str(CODE_VERSIONS[stage])}
+        jobs[key] = Job(work.style, stage, found, _reason(found, receipt), True, last, recipe)
+
+    add("read", "", (), lambda: _read_inputs(work, files_digest))
+    add("baseline", "", ("read",), lambda: _baseline_inputs(work, receipts))
+    for recipe in work.recipes:
+        name, one = recipe.name, work.alone(recipe.name)
+        base = (key_of(BASE, name),) if one.starts_from == BASE else ()
+        add("train", name, ("read", *base), lambda one=one: _train_inputs(one, receipts))  # type: ignore[misc]
+        add("judge", name, (key_of("train", name), "baseline"), lambda one=one: _judge_inputs(one, receipts))  # type: ignore[misc]
+    judged = [recipe.name for recipe in work.recipes if recipe.name not in failed]
+    add("publish", "", [key_of("judge", name) for name in judged], lambda: _publish_inputs(work, judged, receipts))
     return list(jobs.values())
+
+
+def plan_base(base: BaseWork, reads: Mapping[str, Mapping[str, Any] | None], receipts: Receipts) -> Job:
+    """Return the job of a base.
+
+    Parameters
+    ----------
+    reads
+        By style what reading came to, None while that is stale; styles that could not be read are missing.
+    """
+    receipt = receipts.get(key_of(BASE, base.recipe.name))
+    last = receipt["seconds"] if receipt else None
+    if any(read is None for read in reads.values()):
+        return Job(BASE, BASE, {}, "follows read", False, last, base.recipe.name)
+    inputs = base.inputs({style: read["digest"] for style, read in reads.items() if read})
+    return Job(BASE, BASE, inputs, _reason(inputs, receipt), True, last, base.recipe.name)
 
 
 def next_jobs(jobs: Sequence[Job], until: Sequence[str]) -> list[Job]:
@@ -108,35 +131,40 @@ def files_digest(files: Sequence[tuple[str, str, str]]) -> str:
     return lines.hexdigest()
 
 
-def _inputs(work: Work, stage: str, files: str, before: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what the result of a stage depends on, by a name a person understands."""
+# What the result of a stage depends on, by a name a person understands.
+
+
+def _read_inputs(work: Work, files: str) -> dict[str, str]:
+    split = digest([work.recipe.training.heldout_share, work.seed])
+    return {"files": files, "filters": digest(work.settings.filters), "split": split}
+
+
+def _baseline_inputs(work: Work, receipts: Receipts) -> dict[str, str]:
     training = work.recipe.training
-    if stage == "read":
-        split = digest([training.heldout_share, work.seed])
-        inputs = {"files": files, "filters": digest(work.settings.filters), "split": split}
-    elif stage == "baseline":
-        reach = [training.transpose_down_semitones, training.transpose_up_semitones]
-        inputs = {"notes": before["read"]["digest"], "recipe": digest(reach)}
-    elif stage == "train":
-        return _train_inputs(work, before["read"]["digest"])
-    elif stage == "judge":
-        inputs = {
-            "training": before["train"]["run"],
-            "baseline": digest(before["baseline"]),
-            "rule": digest(work.recipe.selection),
-            "samples": digest(work.recipe.samples),
-        }
-    else:
-        inputs = {"verdict": before["judge"]["digest"], "title and licences": digest(_labels(work.settings))}
-    return {**inputs, "code version": str(CODE_VERSIONS[stage])}
+    reach = [training.transpose_down_semitones, training.transpose_up_semitones]
+    return {"notes": receipts["read"]["result"]["digest"], "recipe": digest(reach), "base": work.file_digest}
 
 
-def _train_inputs(work: Work, notes_digest: str) -> dict[str, str]:
+def _train_inputs(work: Work, receipts: Receipts) -> dict[str, str]:
+    base = receipts.get(key_of(BASE, work.recipe.name), {}).get("result")
+    return work.train_inputs(receipts["read"]["result"]["digest"], work.start_digest(base))
+
+
+def _judge_inputs(work: Work, receipts: Receipts) -> dict[str, str]:
     return {
-        "notes": notes_digest,
-        "recipe": digest([digest(work.recipe.network), digest(work.recipe.training)]),
-        "seed": str(work.seed),
-        "code version": str(CODE_VERSIONS["train"]),
+        "training": receipts[key_of("train", work.recipe.name)]["result"]["run"],
+        "baseline": digest(receipts["baseline"]["result"]),
+        "rule": digest(work.recipe.selection),
+        "samples": digest(work.recipe.samples),
+    }
+
+
+def _publish_inputs(work: Work, judged: Sequence[str], receipts: Receipts) -> dict[str, str]:
+    verdicts = [[name, receipts[key_of("judge", name)]["result"]["digest"]] for name in judged]
+    started = [receipts[key_of(BASE, name)]["result"] for name in judged if key_of(BASE, name) in receipts]
+    return {
+        "verdict": digest([verdicts, [recipe.name for recipe in work.recipes]]),
+        "title and licences": digest([_labels(work.settings), [base["sources"] for base in started]]),
     }
 
 

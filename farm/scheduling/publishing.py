@@ -9,35 +9,51 @@ from typing import Any
 
 from farm import layout
 from farm.catalog import publish as shelf
+from farm.config import BASE
 from farm.errors import FarmError
 from farm.scheduling import ledger
+from farm.scheduling.comparing import compare, judged_runs
 from farm.scheduling.entries import make_entry
 from farm.scheduling.kinds import why_not_shipped
-from farm.scheduling.plan import Work
+from farm.scheduling.plan import PER_RECIPE, STAGES, key_of, one_recipe
+from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
 
 
-def publish(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
-    """Publish the style's picked model and rebuild the report; return what was published."""
+def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Publish the style's best model and rebuild the report; return what was published.
+
+    Parameters
+    ----------
+    receipts
+        Of all recipes, by key.
+    failed
+        By recipe that failed in this run, the stage and the message.
+    """
     storage = Storage(work.root)
-    run = receipts["train"]["result"]["run"]
-    storage.write_json(layout.run_work(work.style, run), work.to_json())
-    verdict = storage.read_json(layout.verdict(work.style, run))
-    why_not = why_not_shipped(work.recipe)
-    if why_not or verdict["epoch"] is None:
-        message = f"{why_not}. Judged all the same: {verdict['reason']}" if why_not else verdict["reason"]
+    runs = judged_runs(storage, work, receipts, failed)
+    for one in runs:
+        storage.write_json(layout.run_work(work.style, one.run), one.work.to_json())
+    choice, rows = compare(storage, work, runs, failed)
+    chosen = next((one for one in runs if one.work.recipe.name == choice.recipe), None)
+    if chosen is None:
+        message, why_not = " ".join(row["why"] for row in rows), why_not_shipped(runs[0].work.recipe)
+        if len(rows) == 1:
+            reason = runs[0].verdict["reason"]
+            message = f"{why_not}. Judged all the same: {reason}" if why_not else reason
         # the run tells the report whose curve to show where there is no model
-        failure = {"style": work.style, "stage": "judge", "message": message, "run": run}
+        failure = {"style": work.style, "stage": "judge", "message": message, "run": runs[0].run}
         shelf.publish(storage, [], [failure])
         _write_site(storage)
         return {"name": None, "why": why_not, "bytes": 0, "outputs": [layout.CURRENT]}
-    entry = make_entry(storage, work, receipts, run, verdict)
+    entry = make_entry(storage, chosen.work, chosen.receipts, chosen.run, chosen.verdict, rows)
     shelf.publish(storage, [entry], [])
     _write_site(storage)
-    model = _model(storage, work.style)
-    files = model["files"]
-    return {"name": files[0]["path"].rsplit("/", 1)[-1], "bytes": files[0]["bytes"], "outputs": [files[0]["path"]]}
+    file = _model(storage, work.style)["files"][0]
+    name = file["path"].rsplit("/", 1)[-1]
+    recipe = choice.recipe if len(rows) > 1 else None
+    return {"name": name, "bytes": file["bytes"], "recipe": recipe, "outputs": [file["path"]]}
 
 
 def finish(storage: Storage, ended: Mapping[str, tuple[str, str]]) -> None:
@@ -87,10 +103,12 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     """Publish another epoch than the picked one; FarmError with the choice when there is no such snapshot."""
     if not why.strip():
         raise FarmError(f"{style}: a decision needs its reason; add --why 'what you heard'")
-    receipts = ledger.read_receipts(storage, style, ("read", "baseline", "train", "judge"))
-    if "judge" not in receipts:
+    receipts = ledger.read_receipts(storage, style, STAGES, PER_RECIPE)
+    recipe, published = _recipe_to_overrule(storage, style, receipts)
+    if recipe is None:
         raise FarmError(f"{style}: not judged yet; run 'farm run corpora.yaml --styles {style}' first")
-    run = receipts["train"]["result"]["run"]
+    own = one_recipe(receipts, recipe)
+    run = own["train"]["result"]["run"]
     kept = snapshots.epochs(storage, style, run)
     if epoch not in kept:
         raise FarmError(f"{style}: epoch {epoch} has no snapshot; choose from {', '.join(map(str, kept))}")
@@ -100,8 +118,23 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     work = Work.from_json(storage.read_json(layout.run_work(style, run)), str(storage.root))
     if why_not := why_not_shipped(work.recipe):
         raise FarmError(f"{style}: {why_not}; farm it with another recipe to have a model to approve")
+    bases = ledger.read_receipts(storage, BASE, (), (BASE,))
+    own |= {BASE: bases[key_of(BASE, recipe)]} if key_of(BASE, recipe) in bases else {}
+    if work.starts_from == BASE and own["train"]["inputs"]["base"] != own.get(BASE, {}).get("result", {}).get("digest"):
+        raise FarmError(f"{style}: the base is another one since; run 'farm run corpora.yaml --styles {style}' first")
     verdict["overruled_by"] = {"epoch": epoch, "why": why.strip(), "picked": verdict["epoch"]}
-    shelf.publish(storage, [make_entry(storage, work, receipts, run, verdict)], [])
+    shelf.publish(storage, [make_entry(storage, work, own, run, verdict, published)], [])
+
+
+def _recipe_to_overrule(
+    storage: Storage, style: str, receipts: Mapping[str, Any]
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """Return the recipe whose epoch a person means, the published one's or else any judged one; and all their rows."""
+    model = next((one for one in (current_catalog(storage) or {}).get("models", []) if one["style"] == style), None)
+    judged = [key.partition("/")[2] for key in receipts if key.startswith("judge/")]
+    if model is not None and model["lineage"]["recipe"] in judged:
+        return model["lineage"]["recipe"], model.get("recipes", [])
+    return (judged[0] if judged else None), []
 
 
 def _model(storage: Storage, style: str) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+TRAINING = ("train", "base")
+"""Stages after which a worker process is not used again."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -24,6 +27,7 @@ class Task:
     priority: int = 0
     expected_seconds: float = 0  # of the whole style, so that the longest starts first
     ends_stage: bool = True  # False for one batch of many
+    recipe: str = ""  # whose stage it is; empty for a stage that a style's recipes share
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the machines have."""
+    """What the machines have; `machine_cpus` is what the largest of them has, for a task runs on one. 0 for all."""
 
     cpus: int
     gpus: float = 0
+    machine_cpus: int = 0
+
+    @property
+    def cpus_of_one(self) -> int:
+        """CPUs that a single task can have."""
+        return self.machine_cpus or self.cpus
 
 
 def choose(waiting: Sequence[Task], running: Sequence[Task], capacity: Capacity) -> list[Task]:

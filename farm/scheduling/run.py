@@ -1,21 +1,22 @@
 """The loop around the decisions: lists the files, asks the plan what is stale and the queue what fits, and carries
 it out on an executor until nothing is left that can run.
 
-One style's failure never stops another. Whatever is done is on disk with its receipt before the next thing starts,
-so the loop keeps no state worth saving.
+One style's failure never stops another, nor one recipe's the style. Whatever is done is on disk with its receipt
+before the next thing starts, so the loop keeps no state worth saving.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
-from farm.config import Farm
-from farm.scheduling import ledger, stages
-from farm.scheduling.plan import UNTIL, Job, next_jobs
+from farm.config import BASE
+from farm.farm_config import Farm
+from farm.scheduling import ledger, tasks
+from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
-from farm.scheduling.state import StyleState, survey
+from farm.scheduling.state import BaseState, State, StyleState, stale_trainings
+from farm.scheduling.survey import survey
 from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
@@ -36,10 +37,10 @@ class Executor(Protocol):
 class Listener(Protocol):
     """Who is told what happens, for a person or a program to follow."""
 
-    def begin(self, state: StyleState, job: Job) -> None: ...
-    def end(self, state: StyleState, stage: str, result: Mapping[str, Any]) -> None: ...
-    def fail(self, state: StyleState, stage: str, message: str) -> None: ...
-    def tick(self, states: Sequence[StyleState]) -> None: ...
+    def begin(self, state: State, job: Job) -> None: ...
+    def end(self, state: State, stage: str, recipe: str, result: Mapping[str, Any]) -> None: ...
+    def fail(self, state: State, stage: str, recipe: str, message: str) -> None: ...
+    def tick(self, states: Sequence[State]) -> None: ...
 
 
 def run_farm(
@@ -50,8 +51,8 @@ def run_farm(
     until: str,
     make_executor: Callable[[], Executor],
     listener: Listener,
-) -> list[StyleState]:
-    """Do everything that is missing or stale, and return how each style ended.
+) -> tuple[list[StyleState], BaseState | None]:
+    """Do everything that is missing or stale, and return how each style ended, and the bases.
 
     Parameters
     ----------
@@ -61,144 +62,182 @@ def run_farm(
         Called only when there is something to do.
     """
     with ledger.owned(storage):
-        states = survey(farm, storage, styles)
-        for state in states:
-            if state.error:
-                _fail(storage, listener, state, state.stage_failed, state.error)
-        if any(next_jobs(state.jobs, UNTIL[until]) for state in states if not state.error):
-            executor = make_executor()
-            try:
-                _Loop(storage, states, UNTIL[until], executor, listener).run()
-            finally:
-                executor.close()
+        states, base = survey(farm, storage, styles, with_base=BASE in UNTIL[until])
+        loop = _Loop(storage, states, base, UNTIL[until], listener)
+        loop.run(make_executor)
+        wanted = [state for state in states if state.wanted]
         if until == "publish":
-            finish(storage, {state.style: (state.stage_failed, state.error) for state in states})
-        return states
+            finish(storage, {state.style: (state.stage_failed, state.error) for state in wanted})
+        return wanted, base
 
 
 class _Loop:
     """Starts what can start, waits, books what ended."""
 
     def __init__(
-        self, storage: Storage, states: list[StyleState], until: Sequence[str], executor: Executor, listener: Listener
+        self,
+        storage: Storage,
+        states: list[StyleState],
+        base: BaseState | None,
+        until: Sequence[str],
+        listener: Listener,
     ) -> None:
         self.storage = storage
-        self.states = {state.style: state for state in states}
+        self.styles = {state.style: state for state in states}
+        self.base = base
         self.until = until
-        self.executor = executor
         self.listener = listener
         self.waiting: list[Task] = []
         self.running: list[Task] = []
         self.tries: dict[str, int] = {}
-        to_train = sum("train" in self.until and not _is_fresh(state, "train") for state in states if not state.error)
-        self.threads = threads_per_training(executor.capacity.cpus, to_train)
 
-    def run(self) -> None:
-        for state in self.states.values():
-            self._enqueue(state)
-        while self.waiting or self.running:
-            for task in choose(self.waiting, self.running, self.executor.capacity):
-                self._start(task)
-            for outcome in self.executor.wait(_POLL_SECONDS):
-                self.running = [task for task in self.running if task.id != outcome.task.id]
-                self._book(outcome)
-            self.listener.tick(list(self.states.values()))
+    @property
+    def states(self) -> list[State]:
+        return [*self.styles.values(), *([self.base] if self.base else [])]
+
+    def run(self, make_executor: Callable[[], Executor]) -> None:
+        for state in self.states:
+            ledger.forget_progress(self.storage, state.style)
+        for state in self.styles.values():
+            if state.error:
+                self._fail(state, state.stage_failed, "", state.error)
+        if self.base is not None:
+            self._check_base(self.base)
+        if not any(self._startable(state) for state in self.states):
+            return
+        self.executor = make_executor()
+        self.capacity = self.executor.capacity
+        threads = threads_per_training(self.capacity.cpus, stale_trainings(self.states))
+        self.threads = min(threads, self.capacity.cpus_of_one)
+        try:
+            for state in self.states:
+                self._enqueue(state)
+            while self.waiting or self.running:
+                for task in choose(self.waiting, self.running, self.capacity):
+                    self._start(task)
+                for outcome in self.executor.wait(_POLL_SECONDS):
+                    self.running = [task for task in self.running if task.id != outcome.task.id]
+                    self._book(outcome)
+                self.listener.tick(self.states)
+        finally:
+            self.executor.close()
+
+    def _state(self, name: str) -> State:
+        return self.base if name == BASE and self.base is not None else self.styles[name]
+
+    def _startable(self, state: State) -> list[Job]:
+        """Return the jobs of a style or base that can start now."""
+        if isinstance(state, StyleState) and state.error:
+            return []
+        until = self.until if not isinstance(state, StyleState) or state.wanted else ("read",)
+        jobs = next_jobs(state.jobs, until)
+        return [job for job in jobs if job.key not in state.active and job.recipe not in state.failed]
 
     def _start(self, task: Task) -> None:
         self.waiting.remove(task)
         self.running.append(task)
-        state = self.states[task.style]
-        if task.stage not in state.began:
-            state.began[task.stage] = time.monotonic()
-            ledger.note_attempt(self.storage, state.style, task.stage, "started")
-            ledger.report_progress(self.storage, state.style, stage=task.stage)
-            self.listener.begin(state, next(job for job in state.jobs if job.stage == task.stage))
+        state, key = self._state(task.style), key_of(task.stage, task.recipe)
+        if key not in state.began:
+            state.began[key] = time.monotonic()
+            ledger.note_attempt(self.storage, state.style, task.stage, "started", recipe=task.recipe)
+            ledger.report_progress(self.storage, state.style, task.recipe, stage=task.stage)
+            self.listener.begin(state, next(job for job in state.jobs if job.key == key))
         self.executor.submit(task)
 
-    def _enqueue(self, state: StyleState) -> None:
-        """Turn the style's jobs that can start into tasks."""
-        if state.error:
-            return
-        for job in next_jobs(state.jobs, self.until):
-            if job.stage in state.active:
-                continue
-            state.active.add(job.stage)
-            if job.stage == "read":
-                batches = stages.batches_to_read(state.files, state.work.settings.filters, self.storage)
-                state.batches = state.batches_left = len(batches)
-                for batch in batches:
-                    task = self._task(state, "read", stages.read_batch, batch, part=batch.key)
-                    self.waiting.append(replace(task, ends_stage=False))
-                if not batches:
-                    self._clean(state)
-            else:
-                self.waiting.append(self._task(state, job.stage, stages.CALLS[job.stage], state.receipts))
-
-    def _task(
-        self, state: StyleState, stage: str, call: Callable[..., dict[str, Any]], argument: Any, *, part: str = ""
-    ) -> Task:
-        training = stage == "train"
-        gpus = min(1.0, self.executor.capacity.gpus) if training else 0.0
-        work = replace(state.work, threads=self.threads) if training else state.work
-        return Task(
-            id="/".join(filter(None, (state.style, stage, part))),
-            style=state.style,
-            stage=stage,
-            call=call,
-            arguments=(work, argument),
-            cpus=self.threads if training else 1,
-            gpus=gpus,
-            priority=state.work.settings.priority,
-            expected_seconds=state.expected_seconds,
-        )
-
-    def _clean(self, state: StyleState) -> None:
-        self.waiting.append(self._task(state, "read", stages.clean, state.files, part="clean"))
+    def _enqueue(self, state: State) -> None:
+        """Turn the jobs that can start into tasks."""
+        for job in self._startable(state):
+            state.active.add(job.key)
+            if isinstance(state, BaseState):
+                self.waiting.append(tasks.base_task(state, job.recipe, self.styles, self.capacity))
+            elif isinstance(state, StyleState) and job.stage == "read":
+                self.waiting += tasks.reading_tasks(state, self.storage)
+            elif isinstance(state, StyleState):
+                self.waiting.append(tasks.stage_task(state, job, self.threads, self.capacity))
 
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
-        task, state = outcome.task, self.states[outcome.task.style]
-        if state.error:
+        task, state = outcome.task, self._state(outcome.task.style)
+        if (isinstance(state, StyleState) and state.error) or task.recipe in state.failed:
             return  # another task of it has failed already
-        state.spent[task.stage] = state.spent.get(task.stage, 0.0) + outcome.seconds
+        key = key_of(task.stage, task.recipe)
+        state.spent[key] = state.spent.get(key, 0.0) + outcome.seconds
         if not outcome.ok:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
-                ledger.note_attempt(self.storage, state.style, task.stage, "started", message=outcome.error)
+                ledger.note_attempt(
+                    self.storage, state.style, task.stage, "started", recipe=task.recipe, message=outcome.error
+                )
                 self.waiting.append(task)
                 return
-            self.waiting = [other for other in self.waiting if other.style != state.style]
-            _fail(self.storage, self.listener, state, task.stage, outcome.error)
+            self._fail(state, task.stage, task.recipe, outcome.error)
+            self._go_on(state, task.stage)
             return
-        if not task.ends_stage:
+        if isinstance(state, StyleState) and not task.ends_stage:
             state.batches_left -= 1
             state.pieces_read += outcome.value["tunes"]
             if state.batches_left == 0:
-                self._clean(state)
+                self.waiting.append(tasks.cleaning_task(state))
             return
-        self._finish_stage(state, task.stage, outcome.value)
+        self._finish_stage(state, task, outcome.value)
 
-    def _finish_stage(self, state: StyleState, stage: str, value: dict[str, Any]) -> None:
-        seconds = state.spent[stage]
-        inputs = next(dict(job.inputs) for job in state.jobs if job.stage == stage)
-        ledger.write_receipt(self.storage, state.style, stage, inputs=inputs, result=value, seconds=seconds)
-        ledger.note_attempt(self.storage, state.style, stage, "done", seconds=seconds)
-        state.active.discard(stage)
-        state.ran.append(stage)
-        state.replan(self.storage)
-        self.listener.end(state, stage, value)
-        self._enqueue(state)
-        if not state.active:
-            ledger.clear_progress(self.storage, state.style)
+    def _finish_stage(self, state: State, task: Task, value: dict[str, Any]) -> None:
+        key = key_of(task.stage, task.recipe)
+        inputs = next(dict(job.inputs) for job in state.jobs if job.key == key)
+        about: dict[str, Any] = {"recipe": task.recipe, "seconds": state.spent[key]}
+        ledger.write_receipt(self.storage, state.style, task.stage, inputs=inputs, result=value, **about)
+        ledger.note_attempt(self.storage, state.style, task.stage, "done", **about)
+        state.active.discard(key)
+        state.ran.append(state.named(task.stage, task.recipe))
+        ledger.clear_progress(self.storage, state.style, task.recipe)
+        self.listener.end(state, task.stage, task.recipe, value)
+        self._go_on(state, task.stage)
 
+    def _go_on(self, state: State, stage: str) -> None:
+        """Plan anew whatever a stage that ended concerns, and start what can start."""
+        concerned: list[State] = [state]
+        if isinstance(state, StyleState) and not state.error:
+            state.replan(self.storage, self.base)
+        if self.base is not None and stage == "read":
+            self.base.replan(self.storage, self.styles)
+            self._check_base(self.base)
+            concerned.append(self.base)
+        if self.base is not None and stage in ("read", BASE):
+            if stage == BASE:
+                self.base.replan(self.storage, self.styles)
+            for style in self.styles.values():
+                if style.wanted and not style.error:
+                    style.replan(self.storage, self.base)
+                    concerned.append(style)
+        for one in concerned:
+            self._enqueue(one)
 
-def _is_fresh(state: StyleState, stage: str) -> bool:
-    return any(job.stage == stage and job.fresh for job in state.jobs)
+    def _check_base(self, base: BaseState) -> None:
+        """Fail a base for which nothing is left to hear; it would wait for ever."""
+        for work in base.works.values():
+            if work.recipe.name not in base.failed and all(name in base.unread for name in work.hears):
+                self._fail(base, BASE, work.recipe.name, "none of the styles that it hears could be read")
 
+    def _fail(self, state: State, stage: str, recipe: str, message: str) -> None:
+        """Note a failure: of a recipe where others are left, else of the style; of a base, with all who need it."""
+        ledger.note_attempt(self.storage, state.style, stage, "failed", recipe=recipe, message=message)
+        ledger.report_progress(self.storage, state.style, recipe, stage=stage, failed=message)
+        if recipe:
+            state.failed[recipe] = (stage, message)
+            state.active -= {key_of(one, recipe) for one in (*PER_RECIPE, BASE)}
+        if isinstance(state, StyleState) and (not recipe or len(state.failed) == len(state.recipes)):
+            state.stage_failed, state.error = stage, message
+            state.active.clear()
+            self.waiting = [other for other in self.waiting if other.style != state.style]
+        self.listener.fail(state, stage, recipe, message)
+        if isinstance(state, BaseState):
+            self._fail_without_base(recipe, message)
 
-def _fail(storage: Storage, listener: Listener, state: StyleState, stage: str, message: str) -> None:
-    state.stage_failed, state.error = stage, message
-    state.active.clear()
-    ledger.note_attempt(storage, state.style, stage, "failed", message=message)
-    ledger.report_progress(storage, state.style, stage=stage, failed=message)
-    listener.fail(state, stage, message)
+    def _fail_without_base(self, recipe: str, message: str) -> None:
+        last = message.strip().splitlines()[-1]
+        told = f"the common base failed: {last}; mend that, or let every style start by itself with 'base: none'"
+        for style in self.styles.values():
+            if not style.wanted or style.error or recipe not in style.recipes or recipe in style.failed:
+                continue
+            if style.work.alone(recipe).starts_from == BASE:
+                self._fail(style, "train", recipe, f"{style.style}: {told}")

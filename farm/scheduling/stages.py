@@ -1,20 +1,22 @@
 """What a worker does for each stage. Every function takes plain data, reads and writes files, and returns what its
-receipt will hold; none knows of Ray or of other styles."""
+receipt will hold; none knows of Ray. The base's own stage is `farm.scheduling.base_stage`."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from farm import layout
-from farm.config import Filters, Recipe
+from farm.catalog.base_file import open_base
+from farm.config import BASE, NONE, Filters, Recipe, Training
 from farm.corpus.batching import Batch, make_batches
 from farm.corpus.reading_batches import is_read
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
 from farm.scheduling.kinds import NOTES_PER_SECOND
-from farm.scheduling.plan import Work
 from farm.scheduling.publishing import publish
+from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
 
 # Rough costs for a first estimate, on one core of a 2.6 GHz server; receipts replace them after the first run.
@@ -56,7 +58,9 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     from farm.music.features import Features
     from farm.scheduling.loading import load_music
 
-    music = load_music(Storage(work.root), work.style)
+    # A common base has velocity where any style has; a base file may not.
+    given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
+    music = load_music(Storage(work.root), work.style, given)
     training = work.recipe.training
     reach = {"down": training.transpose_down_semitones, "up": training.transpose_up_semitones}
     known, asked = music.events("train"), music.events("heldout")
@@ -71,14 +75,17 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
     from farm.scheduling.kinds import fit_of
     from farm.scheduling.loading import choose_encoding, split_events
+    from farm.scheduling.starts import load_start
 
     storage, notes_digest = Storage(work.root), receipts["read"]["result"]["digest"]
-    run = work.run_id(notes_digest)
+    run = work.run_id(notes_digest, work.start_digest(receipts.get(BASE, {}).get("result")))
+    start = load_start(storage, work, receipts)
+    training = work.recipe.training if start is None else work.recipe.training_from_base
 
     def report(facts: Mapping[str, Any]) -> None:
-        ledger.report_progress(storage, work.style, stage="train", **facts)
+        ledger.report_progress(storage, work.style, work.recipe.name, stage="train", **facts)
 
-    encoding, _ = choose_encoding(storage, work.style)
+    encoding, _ = choose_encoding(storage, work.style, start.encoding if start else None)
     heard, heldout = split_events(storage, work.style, encoding, notes_digest)
     result = fit_of(work.recipe)(
         storage,
@@ -87,15 +94,16 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         train=heard,
         heldout=heldout,
         encoding=encoding,
-        recipe=work.recipe,
+        recipe=work.recipe.model_copy(update={"training": training}),
         seed=work.seed,
         n_threads=work.threads,
+        start_from=start.weights if start else None,
         report=report,
     )
     return {**result, "run": run, "outputs": [layout.metrics(work.style, run), layout.run_recipe(work.style, run)]}
 
 
-CALLS: dict[str, Callable[[Work, Any], dict[str, Any]]] = {
+CALLS: dict[str, Callable[..., dict[str, Any]]] = {
     "baseline": baseline,
     "train": train,
     "judge": judge,
@@ -103,31 +111,50 @@ CALLS: dict[str, Callable[[Work, Any], dict[str, Any]]] = {
 }
 
 
-def expected_stage_seconds(
-    stage: str, files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe
-) -> float:
-    """Return about how long a stage takes on one core: as last time, else by size."""
-    if stage in receipts:
-        return float(receipts[stage]["seconds"])
-    wanted = [file for file in files if file.is_wanted]
+def expected_stage_seconds(key: str, files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe) -> float:
+    """Return about how long a job takes on one core: as last time, else by size."""
+    if key in receipts:
+        return float(receipts[key]["seconds"])
+    wanted, stage = [file for file in files if file.is_wanted], key.partition("/")[0]
     if stage == "read":
         return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
     notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
     if stage == "train":
-        rate, epoch_notes = NOTES_PER_SECOND[recipe.network.kind], min(notes, recipe.training.epoch_notes or notes)
-        return min(epoch_notes * recipe.training.max_epochs / rate, recipe.training.max_minutes * 60)
+        return _training_seconds(notes, recipe, recipe.training)
     return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
 
 
-def expected_seconds(files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe) -> float:
+def expected_seconds(files: Sequence[InputFile], receipts: Mapping[str, Any], work: Work) -> float:
     """Return about how long a whole style takes on one core; the longest starts first."""
-    return sum(expected_stage_seconds(stage, files, receipts, recipe) for stage in ("read", *CALLS))
+    shared = sum(
+        expected_stage_seconds(stage, files, receipts, work.recipe) for stage in ("read", "baseline", "publish")
+    )
+    return shared + sum(
+        expected_stage_seconds(f"{stage}/{recipe.name}", files, receipts, recipe)
+        for recipe in work.recipes
+        for stage in ("train", "judge")
+    )
 
 
-def expected_bytes(files: Sequence[InputFile], recipe: Recipe) -> int:
+def expected_base_seconds(work: BaseWork, files: Sequence[Sequence[InputFile]], receipts: Mapping[str, Any]) -> float:
+    """Return about how long a base takes on one core; `files` are those of each style that it hears."""
+    key = f"{BASE}/{work.recipe.name}"
+    if key in receipts:
+        return float(receipts[key]["seconds"])
+    notes = sum(_notes_in(file) for listed in files for file in listed if file.is_wanted)
+    return _training_seconds(notes, work.recipe, work.recipe.training_of_base)
+
+
+def expected_bytes(files: Sequence[InputFile], recipes: Sequence[Recipe]) -> int:
     """Return about how much disk a style's artifacts take."""
     notes = sum(_notes_in(file) for file in files if file.is_wanted)
-    return round(notes * 30 + _SNAPSHOT_BYTES * min(40, recipe.training.max_epochs))
+    return round(notes * 30 + sum(_SNAPSHOT_BYTES * min(40, recipe.training.max_epochs) for recipe in recipes))
+
+
+def _training_seconds(notes: float, recipe: Recipe, training: Training) -> float:
+    epoch_notes = min(notes, training.epoch_notes or notes)
+    rate = NOTES_PER_SECOND[recipe.network.kind]
+    return min(epoch_notes * training.max_epochs / rate, training.max_minutes * 60)
 
 
 def _ending(file: InputFile) -> str:

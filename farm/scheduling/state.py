@@ -1,85 +1,155 @@
-"""How far each style is in a run: its files, its receipts, its jobs, and what is at work on it now."""
+"""How far each style and each base is in a run: receipts, jobs, what is at work on it now, what failed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from farm.config import Farm
-from farm.corpus.sources import InputFile, list_files
-from farm.errors import FarmError
+from farm.config import BASE
+from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
-from farm.scheduling.plan import STAGES, Job, Work, files_digest, plan_style
-from farm.scheduling.stages import expected_seconds
+from farm.scheduling.plan import PER_RECIPE, STAGES, Job, key_of, plan_base, plan_style
+from farm.scheduling.stages import expected_base_seconds, expected_seconds
+from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
 
 
 @dataclass
-class StyleState:
-    """How far one style is in this run."""
+class State:
+    """How far something is that has jobs."""
+
+    receipts: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
+    jobs: list[Job] = field(default_factory=list, kw_only=True)
+    expected_seconds: float = field(default=0.0, kw_only=True)  # for all of it on one core, as far as it is known
+    active: set[str] = field(default_factory=set, kw_only=True)  # keys of the jobs at work now
+    began: dict[str, float] = field(default_factory=dict, kw_only=True)  # by key, of its first task, monotonic seconds
+    spent: dict[str, float] = field(default_factory=dict, kw_only=True)  # by key, what its tasks took, seconds
+    failed: dict[str, tuple[str, str]] = field(default_factory=dict, kw_only=True)  # by recipe, the stage and why
+    ran: list[str] = field(default_factory=list, kw_only=True)  # keys, as a person reads them
+
+    @property
+    def style(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def recipes(self) -> list[str]:
+        raise NotImplementedError
+
+    def label(self, recipe: str) -> str:
+        """Return what lines about a job call it: the style, and the recipe where there are several."""
+        return f"{self.style} {recipe}" if recipe and len(self.recipes) > 1 else self.style
+
+    def named(self, stage: str, recipe: str) -> str:
+        """Return a stage, and the recipe where there are several."""
+        return f"{stage} {recipe}" if recipe and len(self.recipes) > 1 else stage
+
+
+@dataclass
+class StyleState(State):
+    """How far one style is in this run; one that is not `wanted` is only read, for a base to hear."""
 
     work: Work
+    wanted: bool = True
     files: list[InputFile] = field(default_factory=list)
     digest: str = ""
-    receipts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    jobs: list[Job] = field(default_factory=list)
-    expected_seconds: float = 0.0  # for the whole style on one core, as far as it is known
-    active: set[str] = field(default_factory=set)  # stages at work now
     batches_left: int = 0
     batches: int = 0
     pieces_read: int = 0
-    began: dict[str, float] = field(default_factory=dict)  # by stage, when its first task started, monotonic seconds
-    spent: dict[str, float] = field(default_factory=dict)  # by stage, what its tasks took, seconds
     stage_failed: str = ""
     error: str = ""
-    ran: list[str] = field(default_factory=list)
 
     @property
     def style(self) -> str:
         return self.work.style
 
-    def replan(self, storage: Storage) -> None:
+    @property
+    def recipes(self) -> list[str]:
+        return [recipe.name for recipe in self.work.recipes]
+
+    def replan(self, storage: Storage, base: "BaseState | None") -> None:
         """Look at the receipts again and say what is stale."""
         self.receipts = receipts_of(storage, self.style)
-        self.jobs = plan_style(self.work, self.digest, self.receipts)
-        self.expected_seconds = expected_seconds(self.files, self.receipts, self.work.recipe)
+        if base is not None:
+            self.receipts |= {job.key: base.receipts[job.key] for job in base.jobs if job.fresh}
+        self.jobs = plan_style(self.work, self.digest, self.receipts, self.failed)
+        self.expected_seconds = expected_seconds(self.files, self.receipts, self.work)
+
+
+@dataclass
+class BaseState(State):
+    """How far the common bases are, one for each recipe that any style uses.
+
+    Attributes
+    ----------
+    unread
+        By style that could not be read, why.
+    """
+
+    works: dict[str, BaseWork]
+    unread: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def style(self) -> str:
+        return BASE
+
+    @property
+    def recipes(self) -> list[str]:
+        return list(self.works)
+
+    def replan(self, storage: Storage, styles: Mapping[str, StyleState]) -> None:
+        """Look at the receipts again and say what is stale, given how far reading is."""
+        self.receipts = receipts_of(storage, BASE)
+        self.unread = {name: state.error for name, state in styles.items() if state.stage_failed == "read"}
+        self.jobs = [plan_base(work, self.reads(work, styles), self.receipts) for work in self.works.values()]
+        self.expected_seconds = sum(
+            expected_base_seconds(work, [styles[name].files for name in work.hears], self.receipts)
+            for work in self.works.values()
+        )
+
+    def reads(self, work: BaseWork, styles: Mapping[str, StyleState]) -> dict[str, Any]:
+        """Return what reading came to by style, None where that is stale; failed ones are left out."""
+        fresh = {name: any(job.stage == "read" and job.fresh for job in state.jobs) for name, state in styles.items()}
+        return {
+            name: styles[name].receipts["read"]["result"] if fresh[name] else None
+            for name in work.settings
+            if name not in self.unread
+        }
+
+    def task_argument(self, recipe: str) -> dict[str, Any]:
+        """Return what the stage is told: why styles are missing, and the base there was before."""
+        before = self.receipts.get(key_of(BASE, recipe), {}).get("result")
+        return {"unread": dict(self.unread), "before": before}
 
 
 def receipts_of(storage: Storage, style: str) -> dict[str, dict[str, Any]]:
-    """Return the receipts whose files are still there; a deleted artifact makes its stage stale."""
-    receipts = ledger.read_receipts(storage, style, STAGES)
+    """Return by key the receipts whose files are still there; a deleted artifact makes its stage stale."""
+    receipts = ledger.read_receipts(storage, style, STAGES, (*PER_RECIPE, BASE))
     return {
-        stage: receipt
-        for stage, receipt in receipts.items()
-        if all(storage.exists(key) for key in receipt["result"].get("outputs", []))
+        key: receipt
+        for key, receipt in receipts.items()
+        if all(storage.exists(output) for output in receipt["result"].get("outputs", []))
     }
 
 
-def survey(farm: Farm, storage: Storage, styles: Sequence[str]) -> list[StyleState]:
-    """List and hash every style's input files and plan its jobs; runs nothing. A style without files is failed."""
-    states = []
-    for name in styles:
-        work = Work(name, farm.styles[name], farm.recipes[name], farm.seed, str(storage.root))
-        state = StyleState(work)
-        states.append(state)
-        try:
-            for source in work.settings.sources:
-                state.files += list_files(source, farm.folder)
-        except FarmError as error:
-            state.stage_failed, state.error = "read", str(error)
-            continue
-        state.digest = files_digest([(file.source, file.path, file.sha256) for file in state.files])
-        state.replan(storage)
-    return states
-
-
-def progress_of(storage: Storage, state: StyleState) -> dict[str, Any]:
-    """Return what can be shown of a style that is being worked on; nothing while it waits for its turn."""
-    if not state.active & set(state.began):
-        return {}
-    if "read" in state.active:
+def progress_of(storage: Storage, state: State) -> list[dict[str, Any]]:
+    """Return what can be shown of what is at work; nothing of what waits for its turn."""
+    at_work = state.active & set(state.began)
+    if not at_work:
+        return []
+    if isinstance(state, StyleState) and "read" in at_work:
         rate = state.pieces_read / max(time.monotonic() - state.began["read"], 1e-9)
         done, files = state.batches - state.batches_left, sum(file.is_wanted for file in state.files)
         counts = {"done": done, "total": max(1, state.batches), "files": files}
-        return {"stage": "read", **counts, "pieces_per_second": rate}
-    return ledger.read_progress(storage, state.style)
+        return [{"stage": "read", "recipe": "", **counts, "pieces_per_second": rate}]
+    told = ledger.read_progress(storage, state.style)
+    return [facts for facts in told if key_of(facts.get("stage", ""), facts["recipe"]) in at_work]
+
+
+def stale_trainings(states: Sequence[State]) -> int:
+    """Return how many networks have to be trained; bases are not counted, they train alone."""
+    return sum(
+        job.stage == "train" and not job.fresh
+        for state in states
+        if isinstance(state, StyleState) and state.wanted and not state.error
+        for job in state.jobs
+    )

@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from farm.selection.figures import Figures
 from farm.selection.tokens import VIEWS, bars, tokens, view
 
 LENGTHS = (8, 12, 16)
+ELSEWHERE = "the base"
 _DEPTH = 256  # tokens; longer matches are told as this long
+_PARTS = ("alphabet", "codes", "suffixes", "starts", "bars")
 _END = 0  # the code between pieces; no query holds it
 
 
@@ -29,16 +32,38 @@ class Index:
     """The training corpus of a style, searchable; one suffix array per view.
 
     Memory is about 24 bytes a note and view.
+
+    Attributes
+    ----------
+    beside
+        Other corpora that are searched too, such as what the base heard; no two pieces share an id.
+    figures
+        Of a corpus that is not at hand, or None. A match with it counts in the shares of copied notes, and as the
+        longest copy, with `ELSEWHERE` as its piece, where nothing at hand matches as long.
     """
 
     pieces: tuple[str, ...]
     views: Mapping[str, "View"]
+    beside: tuple["Index", ...] = ()
+    figures: Figures | None = None
 
     @classmethod
     def build(cls, pieces: Mapping[str, np.ndarray]) -> "Index":
         """Return the index of a corpus: note arrays by piece id. An empty corpus matches nothing."""
         names = tuple(sorted(pieces))
         return cls(names, {name: View.build([pieces[piece] for piece in names], name) for name in VIEWS})
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return what `from_arrays` needs, without what is beside it."""
+        arrays = {"pieces": np.array(self.pieces, np.str_)}
+        for name, corpus in self.views.items():
+            arrays |= {f"{name}.{part}": getattr(corpus, part) for part in _PARTS}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Index":
+        views = {name: View(*(arrays[f"{name}.{part}"] for part in _PARTS)) for name in VIEWS}
+        return cls(tuple(arrays["pieces"].tolist()), views)
 
     def measure(self, notes: np.ndarray, exclude: Collection[str] = ()) -> dict[str, Any]:
         """Return how much of a piece stands in the corpus.
@@ -58,21 +83,34 @@ class Index:
         it begins in that piece, `sample_start` the index of its first note in the view.
         """
         banned = frozenset(exclude)
-        skipped = np.array([piece in banned for piece in self.pieces], bool) if banned else None
         found: dict[str, Any] = {f"cov{length}": 0.0 for length in LENGTHS}
         longest: dict[str, Any] = {"notes": 0, "piece": None, "bar": None, "view": None, "sample_start": None}
+        afar = longest
         known = {"known2": 0.0, "known3": 0.0}
-        for name, corpus in self.views.items():
-            lengths, ranges = corpus.match(tokens(notes, name), skipped)
+        for name in self.views:
+            query = tokens(notes, name)
+            lengths = np.zeros(len(query), np.int64)
+            for corpus in (self, *self.beside):
+                skipped = np.array([piece in banned for piece in corpus.pieces], bool) if banned else None
+                own, ranges = corpus.views[name].match(query, skipped)
+                lengths = np.maximum(lengths, own)
+                if own.max(initial=0) > 0 and own.max() + 1 > longest["notes"]:
+                    at = int(np.argmax(own))
+                    piece, bar = corpus.views[name].place(int(ranges[at, 0]), int(ranges[at, 1]), skipped)
+                    longest = {"notes": int(own[at]) + 1, "piece": corpus.pieces[piece], "bar": bar, "view": name}
+                    longest["sample_start"] = at
+            if self.figures is not None:
+                own = self.figures.match(query, name)
+                lengths = np.maximum(lengths, own)
+                if own.max(initial=0) > 0 and own.max() + 1 > afar["notes"]:
+                    at = int(np.argmax(own))
+                    afar = {"notes": int(own[at]) + 1, "piece": ELSEWHERE, "bar": None, "view": name}
+                    afar["sample_start"] = at
             for length in LENGTHS:
                 found[f"cov{length}"] = max(found[f"cov{length}"], _covered(lengths, length))
             if name == "merged" and len(lengths) > 3:
                 known = {f"known{n}": float(np.mean(lengths[: 1 - n] >= n)) for n in (2, 3)}
-            if len(lengths) and lengths.max() > 0 and lengths.max() + 1 > longest["notes"]:
-                at = int(np.argmax(lengths))
-                piece, bar = corpus.place(int(ranges[at, 0]), int(ranges[at, 1]), skipped)
-                longest = {"notes": int(lengths[at]) + 1, "piece": self.pieces[piece], "bar": bar, "view": name}
-                longest["sample_start"] = at
+        longest = afar if afar["notes"] > longest["notes"] else longest
         return {**found, "lcs": float(longest["notes"]), **known, "longest": longest}
 
 

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pandas as pd
+
 from farm import layout
 from farm.config import STYLE_NAME
 from farm.corpus.tables import read_pieces
@@ -120,11 +122,23 @@ def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
     longest = section(section(found.model.get("quality")).get("longest_copy"))
     try:
         pieces = read_pieces(storage, found.style)
-        copied_from = "".join(pieces.loc[pieces["piece_id"] == longest.get("piece"), "path"].head(1))
+        copied_from = _path_of(storage, pieces, str(longest.get("piece") or ""))
         return replace(found, corpus=count_pieces(pieces), copied_from=copied_from)
     except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
         problem = f"pieces table: cannot be read ({error}); run 'farm run' again"
         return replace(found, problems=(*found.problems, problem))
+
+
+def _path_of(storage: Storage, own: pd.DataFrame, piece: str) -> str:
+    """Return the path of a piece; what the base heard of another style is named `style/piece`. Empty when unknown."""
+    style, _, name = piece.rpartition("/")
+    if not style:
+        return "".join(own.loc[own["piece_id"] == piece, "path"].head(1))
+    if not STYLE_NAME.fullmatch(style) or not storage.exists(layout.pieces(style)):
+        return ""
+    others = read_pieces(storage, style)
+    path = "".join(others.loc[others["piece_id"] == name, "path"].head(1))
+    return f"{path} ({style})" if path else ""
 
 
 def note_parts(storage: Storage, found: Evidence) -> list[str]:

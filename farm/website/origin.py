@@ -26,17 +26,20 @@ class FileView:
 
 @dataclass(frozen=True)
 class SourceView:
-    """Where music came from; `link` only when it is a plain web address."""
+    """Where music came from; `link` only when it is a plain web address, `heard` when only the base heard it."""
 
     name: str
     link: str | None
     licence: str
+    heard: str
 
 
 def source_view(source: dict[str, Any]) -> SourceView:
     link = web_link(source.get("url"))
     name = str(source.get("attribution") or source.get("source") or source.get("url") or "a source without a name")
-    return SourceView(name, link, str(source.get("licence") or "unknown"))
+    style = f", in the style {source['style']}" if source.get("style") else ""
+    heard = f"heard by the base{style}" if source.get("from") == "base" else ""
+    return SourceView(name, link, str(source.get("licence") or "unknown"), heard)
 
 
 def file_view(file: dict[str, Any], up: int) -> FileView:

@@ -16,6 +16,7 @@ from farm.website import figures, listening, measures, origin
 from farm.website.corpus_section import CorpusSection, corpus_section
 from farm.website.evidence import Evidence, records, section
 from farm.website.measures import Fact
+from farm.website.recipes_section import RecipesSection, recipes_section
 from farm.website.text import MISSING, count, decimals, duration, number, share, size, whole
 from farm.website.wording import (
     Mark,
@@ -57,6 +58,7 @@ class StylePage:
     candidates: measures.Grid | None
     quality: measures.Grid | None
     longest_copy: str
+    recipes: RecipesSection | None
     corpus: CorpusSection
     sources: tuple[origin.SourceView, ...]
     files: tuple[origin.FileView, ...]
@@ -103,6 +105,7 @@ def style_page(style: Evidence, midi: dict[int, str], neighbours: Mapping[str, E
         candidates=measures.candidates_table(records(verdict.get("candidates")), pick),
         quality=measures.quality_table(quality),
         longest_copy=measures.longest_copy(section(quality.get("longest_copy")), style.copied_from),
+        recipes=recipes_section(model),
         corpus=corpus_section(style),
         sources=tuple(origin.source_view(source) for source in records(section(model.get("corpus")).get("sources"))),
         files=tuple(origin.file_view(file, _UP) for file in records(model.get("files"))),
