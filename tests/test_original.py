@@ -277,7 +277,7 @@ def farmed(tmp_path_factory):
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
     farm = load_farm(folder / "corpora.yaml")
     storage = Storage(folder / "artifacts")
-    states = run_farm(
+    states, _ = run_farm(
         farm,
         storage,
         styles=["hills"],

@@ -97,8 +97,8 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         recipe=work.recipe.model_copy(update={"training": training}),
         seed=work.seed,
         n_threads=work.threads,
-        start_from=start.weights if start else None,
         report=report,
+        **({"start_from": start.weights} if start else {}),  # not every kind can start from another network
     )
     return {**result, "run": run, "outputs": [layout.metrics(work.style, run), layout.run_recipe(work.style, run)]}
 
