@@ -33,6 +33,7 @@ import yaml
 
 from farm import layout
 from farm.config import Recipe, Samples
+from farm.music.features import Features
 from farm.scheduling.kinds import compose_samples, fit_of, heard
 from farm.scheduling.loading import Music, load_music
 from farm.selection.measures import human_reference, snapshot_measures
@@ -61,12 +62,13 @@ def train(root: Path, style: str, recipe: Recipe) -> None:
     """Train one recipe on one style, in a process of its own."""
     storage = Storage(root)
     music = load_music(storage, style)
+    features = Features(music.encoding)
     fit_of(recipe)(
         storage,
         style,
         recipe.name,
-        train=music.events("train"),
-        heldout=music.events("heldout"),
+        train=features.told(music.events("train")),
+        heldout=features.told(music.events("heldout")),
         encoding=music.encoding,
         recipe=recipe,
         seed=SEED,

@@ -18,7 +18,7 @@ BASE = "base"
 """What the common base is called wherever a style could stand; no style has this name."""
 NONE = "none"  # what runs start from that start from nothing
 BASE_KINDS = ("lstm",)  # networks that can start from another one
-BASE_TRAINING: dict[str, Any] = {"max_minutes": 8}
+BASE_TRAINING: dict[str, Any] = {"max_minutes": 8, "max_epochs": 1000}
 FROM_BASE_TRAINING: dict[str, Any] = {"learning_rate": 0.001}
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Share = Annotated[float, Field(ge=0, le=1)]
