@@ -11,10 +11,14 @@ Sequences are (n_windows, n_steps, n_units) outside and time-major inside. Weigh
 `keras.layers.LSTM`: kernel, recurrent kernel, bias, gates in the order input, forget, candidate, output.
 """
 
+import functools
+import os
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from farm.training.recurrence import MULTIPLE, backward, forward, weight_order
 
 BFLOAT16_FLAG = "amx_bf16"  # without the tile unit bfloat16 products are no faster than float32
 
@@ -86,105 +90,41 @@ def _lstm(product_type: str) -> Any:
 
     @tf.custom_gradient
     def lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any) -> tuple[Any, Any]:
-        windows, steps, width = tf.shape(sequences)[0], sequences.shape[1], sequences.shape[2]
-        inputs = tf.transpose(tf.cast(sequences, product_type), (1, 0, 2))
-        inputs = tf.reshape(inputs, (steps * windows, width))
-        kernel, recurrent = (_sigmoids_first(tf.cast(weight, product_type)) for weight in (kernel, recurrent))
-        driven = tf.reshape(tf.matmul(inputs, kernel), (steps, windows, kernel.shape[1]))
-        outputs, kept = _forward(driven, recurrent, _sigmoids_first(bias))
+        steps, width = sequences.shape[1:]
+        kernel, recurrent = tf.cast(kernel, product_type), tf.cast(recurrent, product_type)
+        inputs = tf.reshape(tf.cast(sequences, product_type), (-1, width))
+        driven = tf.reshape(tf.matmul(inputs, kernel), (-1, steps, kernel.shape[1]))
+        outputs, *kept = _run(forward, driven, _blocks(recurrent, back=False), bias)
+        outputs = tf.ensure_shape(outputs, (None, steps, recurrent.shape[0]))
 
         def gradient(upstream: Any) -> tuple[Any, Any, Any, Any]:
-            pulls, bias_pull = _backward(tf.transpose(upstream, (1, 0, 2)), recurrent, *kept)
-            pulls = tf.reshape(pulls, (steps * windows, kernel.shape[1]))
-            before = tf.concat([tf.zeros_like(outputs[:1]), outputs[:-1]], 0)
-            before = tf.reshape(before, (steps * windows, recurrent.shape[0]))
-            to_inputs = tf.cast(tf.matmul(pulls, kernel, transpose_b=True), tf.float32)
-            to_weights = (tf.cast(tf.matmul(x, pulls, transpose_a=True), tf.float32) for x in (inputs, before))
-            to_sequences = tf.transpose(tf.reshape(to_inputs, (steps, windows, width)), (1, 0, 2))
-            return to_sequences, *map(_sigmoids_first, to_weights), _sigmoids_first(bias_pull)
+            pulls, to_bias = _run(backward, upstream, _blocks(recurrent, back=True), *kept)
+            pulls = tf.reshape(pulls, (-1, kernel.shape[1]))
+            before = tf.reshape(tf.pad(outputs[:, :-1], ((0, 0), (1, 0), (0, 0))), (-1, recurrent.shape[0]))
+            to_sequences = tf.reshape(tf.matmul(pulls, kernel, transpose_b=True), tf.shape(sequences))
+            to_weights = (tf.matmul(one, pulls, transpose_a=True) for one in (inputs, before))
+            return *(tf.cast(one, tf.float32) for one in (to_sequences, *to_weights)), to_bias
 
-        return tf.cast(tf.transpose(outputs, (1, 0, 2)), tf.float32), gradient
+        return tf.cast(outputs, tf.float32), gradient
 
     return lstm
 
 
-def _sigmoids_first(gates: Any) -> Any:
-    """Swap the last two of four gates, so that the three sigmoid gates lie together; its own inverse."""
+def _run(loop: Any, first: Any, weights: Any, *more: Any) -> list[Any]:
+    """Run a pass of `farm.training.recurrence` as a part of the graph; numpy has no bfloat16, but its bits."""
     import tensorflow as tf
 
-    first, second, third, fourth = tf.split(gates, 4, -1)
-    return tf.concat([first, second, fourth, third], -1)
+    n_threads = tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
+    is_short = weights.dtype == tf.bfloat16
+    given = [tf.bitcast(one, tf.uint16) if one.dtype == tf.bfloat16 else one for one in (first, weights, *more)]
+    product_type = tf.uint16 if is_short else tf.float32
+    gives = (product_type, tf.float32, tf.float32) if loop is forward else (product_type, tf.float32)
+    products, *others = tf.numpy_function(functools.partial(loop, n_threads), given, gives, stateful=False)
+    return [tf.bitcast(products, tf.bfloat16) if is_short else products, *others]
 
 
-def _forward(driven: Any, recurrent: Any, bias: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Run the loop over time.
-
-    Parameters
-    ----------
-    driven
-        Products of the inputs with the kernel, (n_steps, n_windows, 4 * n_units).
-
-    Returns
-    -------
-    Outputs, (n_steps, n_windows, n_units), in the type of the products; and per step, for the way back: the cell
-    before, the squashed cell, the sigmoid gates and the candidate.
-    """
+def _blocks(recurrent: Any, *, back: bool) -> Any:
     import tensorflow as tf
 
-    steps, units = driven.shape[0], recurrent.shape[0]
-    empty = tf.zeros((tf.shape(driven)[1], units))
-
-    def step(t: Any, output: Any, cell: Any, outputs: Any, cells: Any, squashed: Any, opened: Any, new: Any) -> Any:
-        gates = tf.cast(driven[t], tf.float32) + tf.cast(tf.matmul(output, recurrent), tf.float32) + bias
-        opening, candidate = tf.sigmoid(gates[:, : 3 * units]), tf.tanh(gates[:, 3 * units :])
-        let_in, keep, let_out = tf.split(opening, 3, 1)
-        cells = cells.write(t, cell)
-        cell = keep * cell + let_in * candidate
-        squash = tf.tanh(cell)
-        output = tf.cast(let_out * squash, recurrent.dtype)
-        kept = cells, squashed.write(t, squash), opened.write(t, opening), new.write(t, candidate)
-        return t + 1, output, cell, outputs.write(t, output), *kept
-
-    outputs = _per_step(steps, units, recurrent.dtype)
-    kept = [_per_step(steps, width) for width in (units, units, 3 * units, units)]
-    begin = (0, tf.cast(empty, recurrent.dtype), empty, outputs, *kept)
-    _, _, _, outputs, *kept = tf.while_loop(lambda t, *_: t < steps, step, begin, maximum_iterations=steps)
-    return outputs.stack(), tuple(kept)
-
-
-def _backward(upstream: Any, recurrent: Any, cells: Any, squashed: Any, opened: Any, new: Any) -> tuple[Any, Any]:
-    """Run the loop backwards; return the gradients of all gates, (n_steps, n_windows, 4 * n_units), and of the bias."""
-    import tensorflow as tf
-
-    steps, units = upstream.shape[0], upstream.shape[2]
-    empty = tf.zeros_like(upstream[0])
-    no_pull = tf.zeros((tf.shape(upstream)[1], 4 * units))
-
-    def step(done: Any, to_output: Any, to_cell: Any, pulls: Any, bias_pull: Any) -> Any:
-        t = steps - 1 - done
-        opening, candidate, squash = opened.read(t), new.read(t), squashed.read(t)
-        let_in, keep, let_out = tf.split(opening, 3, 1)
-        to_output = to_output + upstream[t]
-        to_cell = to_cell + tf.raw_ops.TanhGrad(y=squash, dy=to_output * let_out)
-        to_opening = tf.concat([to_cell * candidate, to_cell * cells.read(t), to_output * squash], 1)
-        to_gates = tf.concat(
-            [
-                tf.raw_ops.SigmoidGrad(y=opening, dy=to_opening),
-                tf.raw_ops.TanhGrad(y=candidate, dy=to_cell * let_in),
-            ],
-            1,
-        )
-        pull = tf.cast(to_gates, recurrent.dtype)
-        to_output = tf.cast(tf.matmul(pull, recurrent, transpose_b=True), tf.float32)
-        return done + 1, to_output, to_cell * keep, pulls.write(t, pull), bias_pull + to_gates
-
-    begin = (0, empty, empty, _per_step(steps, 4 * units, recurrent.dtype), no_pull)
-    *_, pulls, bias_pull = tf.while_loop(lambda t, *_: t < steps, step, begin, maximum_iterations=steps)
-    return pulls.stack(), tf.reduce_sum(bias_pull, 0)
-
-
-def _per_step(steps: int, width: int, dtype: Any = "float32") -> Any:
-    """Return a list of tensors, one per step, that the way back can read again."""
-    import tensorflow as tf
-
-    return tf.TensorArray(dtype, size=steps, element_shape=(None, width), clear_after_read=False)
+    shape, order, after = weight_order(recurrent.shape[0], recurrent.dtype.size, back=back)
+    return tf.reshape(tf.transpose(tf.reshape(recurrent, shape), order), after)
