@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def ours(ask: dict[str, Any]) -> Callable[[], float]:
 
 
 def torch(ask: dict[str, Any]) -> Callable[[], float]:
-    """Return a step of the same network in torch: torch.nn.LSTM, Adam, clipping, and the running mean of the weights."""
+    """Return a step of the same network in torch: torch.nn.LSTM, Adam, clipping, the mean of the weights."""
     import torch
     from torch.nn import LSTM, Dropout, Linear, ModuleDict, ModuleList
     from torch.nn import functional as f
@@ -64,8 +65,7 @@ def torch(ask: dict[str, Any]) -> Callable[[], float]:
         def __init__(self) -> None:
             super().__init__()
             self.inward = Linear(ask["columns"], widths[0])
-            pairs = zip(widths, widths[1:], strict=False)
-            self.layers = ModuleList(LSTM(inner, outer, batch_first=True) for inner, outer in pairs)
+            self.layers = ModuleList(LSTM(inner, outer, batch_first=True) for inner, outer in pairwise(widths))
             self.dropout = Dropout(ask["dropout"])
             self.recall = ModuleDict({field: Linear(widths[-1], head) for field in later})
             self.lookup = ModuleDict({field: Linear(ask["known"][field], head, bias=False) for field in later})

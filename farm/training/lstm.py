@@ -1,35 +1,26 @@
 """The LSTM layer that is fast where the network is trained; its weights are the same everywhere.
 
-On a processor under TensorFlow a layer spends its time in many small products and in moving memory. `FastLSTM`
-keeps only the recurrent product inside the loop over time; the products with the input and those for all weight
-gradients are done once over the whole window. Where the processor multiplies bfloat16 in hardware, products are
-done in it: sums, gates and cells stay float32. With a GPU, or on another backend, Keras's own layer is used.
+Keras's layer is the fastest on JAX, which compiles it whole, and on TensorFlow with a GPU (cuDNN). On TensorFlow with
+a processor, and on torch, its loop over time takes many small operations; there `FastLSTM` takes its place. Where the
+processor multiplies bfloat16 in hardware, products are done in it: sums, gates and cells stay float32.
 
 Conventions
 -----------
-Sequences are (n_windows, n_steps, n_units) outside and time-major inside. Weights are those of
-`keras.layers.LSTM`: kernel, recurrent kernel, bias, gates in the order input, forget, candidate, output.
+Sequences are (n_windows, n_steps, n_units). Weights are those of `keras.layers.LSTM`: kernel, recurrent kernel, bias,
+gates in the order input, forget, candidate, output.
 """
 
-import functools
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from farm.training.recurrence import MULTIPLE, backward, forward, weight_order
-
 BFLOAT16_FLAG = "amx_bf16"  # without the tile unit bfloat16 products are no faster than float32
 
 
 def is_own_layer_faster() -> bool:
-    """Tell whether this is the place for `FastLSTM`: TensorFlow on a processor."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
+    """Tell whether this is the place for `FastLSTM`: torch, or TensorFlow on a processor."""
+    return keras.backend.backend() == "torch" or (keras.backend.backend() == "tensorflow" and not _has_gpu())
 
 
 def products(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
@@ -38,7 +29,13 @@ def products(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
         flags = cpu_info.read_text().split()
     except OSError:
         return "float32"
-    return "bfloat16" if BFLOAT16_FLAG in flags and is_own_layer_faster() else "float32"
+    if BFLOAT16_FLAG not in flags or not is_own_layer_faster() or _has_gpu():
+        return "float32"
+    if keras.backend.backend() == "tensorflow":
+        from farm.training.tiles import may_use_tiles
+
+        return "bfloat16" if may_use_tiles() else "float32"
+    return "bfloat16"
 
 
 def lstm_layer(units: int, name: str, product_type: str) -> keras.layers.Layer:
@@ -51,13 +48,28 @@ def lstm_layer(units: int, name: str, product_type: str) -> keras.layers.Layer:
 def kernel_name(product_type: str) -> str:
     """Return which LSTM kernel trains here, for a run's report."""
     backend = keras.backend.backend()
-    if is_own_layer_faster():
-        return f"own LSTM on {backend}, processor, {product_type} products"
-    return f"Keras's LSTM on {backend}{', GPU' if backend == 'tensorflow' else ''}"
+    device = "GPU" if _has_gpu() else "processor"
+    whose = "own LSTM" if is_own_layer_faster() else "Keras's LSTM"
+    return f"{whose} on {backend}, {device}, {product_type} products"
+
+
+def _has_gpu() -> bool:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    if backend == "torch":
+        import torch
+
+        return bool(torch.cuda.is_available())
+    import jax
+
+    return bool(jax.default_backend() == "gpu")
 
 
 class FastLSTM(keras.layers.Layer):
-    """An LSTM layer for TensorFlow on a processor; out of a zero state, without mask."""
+    """An LSTM layer for TensorFlow on a processor and for torch; out of a zero state, without mask."""
 
     def __init__(self, units: int, product_type: str = "float32", name: str | None = None) -> None:
         super().__init__(name=name)
@@ -78,53 +90,19 @@ class FastLSTM(keras.layers.Layer):
         return keras.ops.cast(keras.ops.equal(at, 1), dtype or "float32")
 
     def call(self, sequences: Any) -> Any:
-        return _lstm(self.product_type)(sequences, self.kernel.value, self.recurrent_kernel.value, self.bias.value)
+        lstm = _window_lstm(self.product_type)
+        return lstm(sequences, self.kernel.value, self.recurrent_kernel.value, self.bias.value)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], self.units)
 
 
-def _lstm(product_type: str) -> Any:
-    """Return the layer as a function of (sequences, kernel, recurrent, bias) with its own gradient."""
-    import tensorflow as tf
+def _window_lstm(product_type: str) -> Any:
+    """Return the layer as a function of (sequences, kernel, recurrent, bias)."""
+    if keras.backend.backend() == "torch":
+        from farm.training import torch_lstm
 
-    @tf.custom_gradient
-    def lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any) -> tuple[Any, Any]:
-        steps, width = sequences.shape[1:]
-        kernel, recurrent = tf.cast(kernel, product_type), tf.cast(recurrent, product_type)
-        inputs = tf.reshape(tf.cast(sequences, product_type), (-1, width))
-        driven = tf.reshape(tf.matmul(inputs, kernel), (-1, steps, kernel.shape[1]))
-        outputs, *kept = _run(forward, driven, _blocks(recurrent, back=False), bias)
-        outputs = tf.ensure_shape(outputs, (None, steps, recurrent.shape[0]))
+        return torch_lstm.window_lstm(product_type)
+    from farm.training import tensorflow_lstm
 
-        def gradient(upstream: Any) -> tuple[Any, Any, Any, Any]:
-            pulls, to_bias = _run(backward, upstream, _blocks(recurrent, back=True), *kept)
-            pulls = tf.reshape(pulls, (-1, kernel.shape[1]))
-            before = tf.reshape(tf.pad(outputs[:, :-1], ((0, 0), (1, 0), (0, 0))), (-1, recurrent.shape[0]))
-            to_sequences = tf.reshape(tf.matmul(pulls, kernel, transpose_b=True), tf.shape(sequences))
-            to_weights = (tf.matmul(one, pulls, transpose_a=True) for one in (inputs, before))
-            return *(tf.cast(one, tf.float32) for one in (to_sequences, *to_weights)), to_bias
-
-        return tf.cast(outputs, tf.float32), gradient
-
-    return lstm
-
-
-def _run(loop: Any, first: Any, weights: Any, *more: Any) -> list[Any]:
-    """Run a pass of `farm.training.recurrence` as a part of the graph; numpy has no bfloat16, but its bits."""
-    import tensorflow as tf
-
-    n_threads = tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0))
-    is_short = weights.dtype == tf.bfloat16
-    given = [tf.bitcast(one, tf.uint16) if one.dtype == tf.bfloat16 else one for one in (first, weights, *more)]
-    product_type = tf.uint16 if is_short else tf.float32
-    gives = (product_type, tf.float32, tf.float32) if loop is forward else (product_type, tf.float32)
-    products, *others = tf.numpy_function(functools.partial(loop, n_threads), given, gives, stateful=False)
-    return [tf.bitcast(products, tf.bfloat16) if is_short else products, *others]
-
-
-def _blocks(recurrent: Any, *, back: bool) -> Any:
-    import tensorflow as tf
-
-    shape, order, after = weight_order(recurrent.shape[0], recurrent.dtype.size, back=back)
-    return tf.reshape(tf.transpose(tf.reshape(recurrent, shape), order), after)
+    return tensorflow_lstm.window_lstm(product_type)

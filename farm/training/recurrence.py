@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from farm.training.tiles import DEPTH, ROWS, free_tiles, hold_tiles, may_use_tiles, multiply
+from farm.training.tiles import DEPTH, ROWS, free_tiles, hold_tiles, multiply
 from farm.training.vectors import LANES, step_backward, step_forward
 
 MULTIPLE = 4 * LANES

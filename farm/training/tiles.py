@@ -9,6 +9,7 @@ One step of depth sums over DEPTH[itemsize] units.
 
 import ctypes
 import functools
+import sys
 from typing import Any
 
 from llvmlite import ir
@@ -35,7 +36,7 @@ _NOTHING = ir.VoidType()
 @functools.cache
 def may_use_tiles() -> bool:
     """Ask the system for the tile unit, once per process; without, its instructions would end the process."""
-    return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK_FOR_FEATURE, _TILE_DATA) == 0)
+    return sys.platform == "linux" and bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK_FOR_FEATURE, _TILE_DATA) == 0)
 
 
 @intrinsic
@@ -125,7 +126,9 @@ def _on_vectors(context: Any, builder: Any, signature: Any, arguments: Any) -> A
     for row in range(rows):
         value = load(column, builder.mul(stride, ir.Constant(_I64, row)), _F32)
         spread = _spread(builder, value)
-        found.append([_call(builder, f"llvm.fma.v{LANES}f32", spread, *pair) for pair in zip(weights, kept[row])])
+        found.append(
+            [_call(builder, f"llvm.fma.v{LANES}f32", spread, *pair) for pair in zip(weights, kept[row], strict=True)]
+        )
         for phi, summed in zip(kept[row], found[row], strict=True):
             phi.add_incoming(ir.Constant(_FLOATS, None), before)
             phi.add_incoming(summed, loop)

@@ -63,7 +63,7 @@ class Trainee:
         """Make ready to train at a learning rate, from a state of before or from the weights as they are."""
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
-        # XLA would give bfloat16 products up on a processor; elsewhere Keras knows best.
+        # Nothing can compile our own loop again, and XLA would give bfloat16 products up; elsewhere Keras knows best.
         self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
         if state is not None:
             self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
@@ -85,6 +85,8 @@ class Trainee:
         )
         size = _batch_size(len(windows), training.batch_windows)
         for number, dropout in enumerate(self._network.dropouts):
+            if dropout.rate == 0:
+                continue  # it has no chance to seed
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
             dropout.seed_generator.state.assign(state)
         self._optimizer.norm_sum.assign(0.0)
