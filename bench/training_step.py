@@ -3,7 +3,8 @@
     python bench/training_step.py '{"contender": "torch", "products": "bfloat16", "threads": 2, ...}'
 
 Says `ready` once it has trained a few steps; then takes a number of steps per line and answers with the seconds they
-took, by the clock and of the processor. Nothing but the contender's own libraries is loaded here.
+took, by the clock and of the processor, or to `profile` with where a step's time goes. Nothing but the contender's
+own libraries is loaded here.
 """
 
 import json
@@ -110,17 +111,48 @@ def torch(ask: dict[str, Any]) -> Callable[[], float]:
     return step
 
 
+def matrices(ask: dict[str, Any]) -> Callable[[], float]:
+    """Return a step that does nothing but products in TensorFlow: `shapes` are (times, m, k, n)."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(ask["threads"])
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    kind = ask["products"]
+    pairs = [[tf.cast(tf.random.normal(shape), kind) for shape in ((m, k), (k, n))] for _, m, k, n in ask["shapes"]]
+
+    @tf.function
+    def products() -> Any:
+        last = []
+        for (times, m, _, n), (left, right) in zip(ask["shapes"], pairs, strict=True):
+            begin = (0, tf.zeros((m, n), kind))
+            body = lambda done, _, left=left, right=right: (done + 1, tf.matmul(left, right))  # noqa: E731
+            last.append(tf.while_loop(lambda done, _, times=times: done < times, body, begin)[1][0, 0])
+        return tf.add_n([tf.cast(one, tf.float32) for one in last])
+
+    return lambda: float(products())
+
+
+CONTENDERS = {"ours": ours, "keras": ours, "torch": torch, "matrices": matrices}
+
+
 def main() -> None:
     ask = json.loads(sys.argv[1])
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: ask["threads"]])
-    step = torch(ask) if ask["contender"] == "torch" else ours(ask)
-    losses = [step() for _ in range(WARM_STEPS)]
-    print("ready", losses[-1], flush=True)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: ask["threads"]])
+    step = CONTENDERS[ask["contender"]](ask)
+    for _ in range(WARM_STEPS):
+        step()
+    print("ready", flush=True)
     for line in sys.stdin:
+        if line.strip() == "profile":
+            import training_profile
+
+            print(json.dumps(training_profile.parts(step)), flush=True)
+            continue
         began, used = time.perf_counter(), time.process_time()
         for _ in range(int(line)):
             step()
-        print(time.perf_counter() - began, time.process_time() - used, flush=True)
+        print(json.dumps([time.perf_counter() - began, time.process_time() - used]), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,17 @@ def load_farm(path: Path, recipe_file: Path | None = None) -> Farm:
     return farm.model_copy(update={"folder": folder, "recipes": recipes})
 
 
+def load_recipe(name: str, folder: Path) -> Recipe:
+    """Return a recipe by its file as named from `folder`, or by its name; ConfigError with all its problems."""
+    file = find_recipe(name, folder)
+    if file is None:
+        raise ConfigError([f"recipe {name!r} does not exist; name a file like jobs/compact.yaml"])
+    data, lines = _parse(file)
+    if problems := _check(Recipe, data, file, lines):
+        raise ConfigError(problems)
+    return Recipe.model_validate(data)
+
+
 def _resolve(file: Path, style: Style, path: Path, overrides: dict[tuple, int]) -> tuple[Recipe | None, list[str]]:
     """Return a recipe file's recipe with the style's own keys put over it, or what is wrong with either."""
     data, lines = _parse(file)

@@ -14,10 +14,10 @@ from farm.composing.scoring import bits_per_note
 from farm.config import digest
 from farm.music.encoding import NOTE, Encoding
 from farm.scheduling import ledger
-from farm.scheduling.loading import Music, load_music
 from farm.scheduling.plan import Work
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 _LEAST_NOTES = 16
 _LEAST_PITCHES = 4

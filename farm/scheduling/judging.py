@@ -16,13 +16,13 @@ from farm.composing.sampling import compose
 from farm.config import Samples, digest
 from farm.music.encoding import decode
 from farm.scheduling import ledger
-from farm.scheduling.loading import Music, load_music
 from farm.scheduling.plan import Work
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.originality import Index
 from farm.selection.verdict import judge as judge_run
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 
 def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:

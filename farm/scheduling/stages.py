@@ -51,7 +51,7 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
     from farm.music import baselines
     from farm.music.batches import blocks
-    from farm.scheduling.loading import load_music
+    from farm.training.loading import load_music
 
     music = load_music(Storage(work.root), work.style)
     training = work.recipe.training
@@ -66,7 +66,7 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
-    from farm.scheduling.loading import load_music
+    from farm.training.loading import load_music
     from farm.training.loop import fit
 
     storage = Storage(work.root)
