@@ -35,6 +35,7 @@ CONTENDERS = (
     Contender("farm, bfloat16", "ours", "bfloat16", "tensorflow"),
     Contender("keras.layers.LSTM", "keras", "float32", "tensorflow"),
     Contender("farm on JAX", "ours", "float32", "jax"),
+    Contender("keras.layers.LSTM on JAX", "keras", "float32", "jax"),
     Contender("torch.nn.LSTM", "torch", "float32", "torch"),
     Contender("torch.nn.LSTM, bfloat16", "torch", "bfloat16", "torch"),
     Contender("farm on torch, bfloat16", "ours", "bfloat16", "torch"),

@@ -1,8 +1,8 @@
 """The LSTM layer that is fast where the network is trained; its weights are the same everywhere.
 
-Keras's layer is the fastest on JAX, which compiles it whole, and on TensorFlow with a GPU (cuDNN). On TensorFlow with
-a processor, and on torch, its loop over time takes many small operations; there `FastLSTM` takes its place. Where the
-processor multiplies bfloat16 in hardware, products are done in it: sums, gates and cells stay float32.
+With a GPU, Keras's layer is the fastest on TensorFlow and on JAX (cuDNN). On a processor, and on torch, its loop over
+time does too much; there `FastLSTM` takes its place. Where the processor multiplies bfloat16 in hardware, TensorFlow
+and torch do products in it: sums, gates and cells stay float32.
 
 Conventions
 -----------
@@ -19,8 +19,13 @@ BFLOAT16_FLAG = "amx_bf16"  # without the tile unit bfloat16 products are no fas
 
 
 def is_own_layer_faster() -> bool:
-    """Tell whether this is the place for `FastLSTM`: torch, or TensorFlow on a processor."""
-    return keras.backend.backend() == "torch" or (keras.backend.backend() == "tensorflow" and not _has_gpu())
+    """Tell whether this is the place for `FastLSTM`: torch, or a processor."""
+    return keras.backend.backend() == "torch" or not _has_gpu()
+
+
+def may_be_compiled() -> bool:
+    """Tell whether Keras may compile the whole network: XLA takes no loop of our own, and gives bfloat16 up."""
+    return keras.backend.backend() == "jax" or not is_own_layer_faster()
 
 
 def products(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
@@ -29,9 +34,10 @@ def products(cpu_info: Path = Path("/proc/cpuinfo")) -> str:
         flags = cpu_info.read_text().split()
     except OSError:
         return "float32"
-    if BFLOAT16_FLAG not in flags or not is_own_layer_faster() or _has_gpu():
+    backend = keras.backend.backend()
+    if BFLOAT16_FLAG not in flags or backend == "jax" or _has_gpu():  # XLA does such products in float32
         return "float32"
-    if keras.backend.backend() == "tensorflow":
+    if backend == "tensorflow":
         from farm.training.tiles import may_use_tiles
 
         return "bfloat16" if may_use_tiles() else "float32"
@@ -69,7 +75,7 @@ def _has_gpu() -> bool:
 
 
 class FastLSTM(keras.layers.Layer):
-    """An LSTM layer for TensorFlow on a processor and for torch; out of a zero state, without mask."""
+    """An LSTM layer for processors, and for torch everywhere; out of a zero state, without mask."""
 
     def __init__(self, units: int, product_type: str = "float32", name: str | None = None) -> None:
         super().__init__(name=name)
@@ -99,10 +105,15 @@ class FastLSTM(keras.layers.Layer):
 
 def _window_lstm(product_type: str) -> Any:
     """Return the layer as a function of (sequences, kernel, recurrent, bias)."""
-    if keras.backend.backend() == "torch":
+    backend = keras.backend.backend()
+    if backend == "torch":
         from farm.training import torch_lstm
 
         return torch_lstm.window_lstm(product_type)
+    if backend == "jax":
+        from farm.training import jax_lstm
+
+        return jax_lstm.window_lstm
     from farm.training import tensorflow_lstm
 
     return tensorflow_lstm.window_lstm(product_type)

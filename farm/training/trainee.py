@@ -18,7 +18,7 @@ from farm.config import Recipe
 from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
 from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
-from farm.training.lstm import is_own_layer_faster, kernel_name, products
+from farm.training.lstm import kernel_name, may_be_compiled, products
 from farm.training.network import Adam, Network
 
 _LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
@@ -63,8 +63,7 @@ class Trainee:
         """Make ready to train at a learning rate, from a state of before or from the weights as they are."""
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
-        # Nothing can compile our own loop again, and XLA would give bfloat16 products up; elsewhere Keras knows best.
-        self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
+        self._network.compile(optimizer=self._optimizer, jit_compile="auto" if may_be_compiled() else False)
         if state is not None:
             self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
             for index, variable in enumerate(self._optimizer.variables):
