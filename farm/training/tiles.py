@@ -5,8 +5,6 @@ Conventions
 As in `farm.training.vectors`. A *block* of weights is what yields LANES results of each of four gates; it holds for
 every step of depth a tile, or a vector, per gate: (depth, 4, 16, LANES, 2) bfloat16 or (depth, 4, LANES) float32.
 One step of depth sums over DEPTH[itemsize] units.
-Numba keeps the compiled loops by the date of `farm.training.recurrence`: who changes this file or `vectors` saves that
-one again, as an installation does by itself.
 """
 
 import ctypes
@@ -21,7 +19,7 @@ from numba.extending import intrinsic
 
 from farm.training.vectors import LANES
 
-ROWS = {2: 16, 4: 6}  # by itemsize of the products: windows multiplied at once, as many as registers hold their sums
+ROWS = {2: 16, 4: 4}  # by itemsize of the products: windows that are multiplied at once
 DEPTH = {2: (16, 2), 4: (1, 1)}  # rows of a tile of weights, and units in each
 
 _GATES = 4
