@@ -5,6 +5,8 @@ Conventions
 As in `farm.training.vectors`. A *block* of weights is what yields LANES results of each of four gates; it holds for
 every step of depth a tile, or a vector, per gate: (depth, 4, 16, LANES, 2) bfloat16 or (depth, 4, LANES) float32.
 One step of depth sums over DEPTH[itemsize] units.
+Numba keeps the compiled loops by the date of `farm.training.recurrence`: who changes this file or `vectors` saves that
+one again, as an installation does by itself.
 """
 
 import ctypes
