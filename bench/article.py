@@ -35,12 +35,12 @@ from farm import layout
 from farm.config import Recipe, Samples
 from farm.music.features import Features
 from farm.scheduling.kinds import compose_samples, fit_of, heard
-from farm.scheduling.loading import Music, load_music
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.originality import Index
 from farm.selection.verdict import judge
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 ROOT = Path(__file__).resolve().parent.parent
 FARM = str(Path(sys.executable).with_name("farm"))

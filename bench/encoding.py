@@ -30,8 +30,8 @@ from farm.corpus.reading_batches import read_batch  # noqa: E402
 from farm.corpus.sandbox import Sandbox  # noqa: E402
 from farm.corpus.sources import list_files  # noqa: E402
 from farm.music.encoding import FREE, GRIDS, MAX_BEATS, STEPS_PER_BEAT, Encoding, decode, encode  # noqa: E402
-from farm.scheduling.loading import load_music  # noqa: E402
 from farm.storage import Storage  # noqa: E402
+from farm.training.loading import load_music  # noqa: E402
 
 Row = dict[str, Any]
 

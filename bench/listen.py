@@ -17,11 +17,11 @@ from farm.composing.player import Player
 from farm.composing.sampling import compose
 from farm.music.encoding import decode
 from farm.piece import open_named
-from farm.scheduling.loading import load_music
 from farm.scheduling.publishing import current_catalog
 from farm.selection.originality import Index
 from farm.selection.repetition import measure
 from farm.storage import Storage
+from farm.training.loading import load_music
 
 NOTES = 200
 FIRST_SEED = 1_000_000

@@ -90,8 +90,8 @@ def print_table(facts: dict[str, Any]) -> None:
     alone, based = facts["farms"]["none"], facts["farms"]["all"]
     base = based["base"]
     print(
-        f"base: {base['pieces']:,} pieces, {base['notes']:,} notes, {base['seconds'] / 60:.1f} min on {base['threads']} "
-        f"threads, epoch {base['epoch']} of {base['epochs']}, {base['val_bits_per_note']:.2f} bits"
+        f"base: {base['pieces']:,} pieces, {base['notes']:,} notes, {base['seconds'] / 60:.1f} min on "
+        f"{base['threads']} threads, epoch {base['epoch']} of {base['epochs']}, {base['val_bits_per_note']:.2f} bits"
     )
     heads = f"{'n-gram':>8}{'alone':>8}{'base':>8}{'fewer':>7}{'epoch':>12}{'seconds':>14}{'first fit, s':>14}  verdict"
     print(f"{'style':<14}{'pieces':>7}{'notes':>9}{heads}")

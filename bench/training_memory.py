@@ -6,9 +6,11 @@ and judges a few batches of it. `VmHWM` of that process is the figure: the most 
 the mapped pages of the file with it.
 """
 
+import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -38,8 +40,13 @@ RECIPE = Recipe(
 )
 
 
-def measure(notes: int, scratch: Path, threads: int = 2) -> dict[str, Any]:
-    """Write a style of so many notes under `scratch`, train a few batches on it, and return what that took."""
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Write a style of `options.notes` notes, train a few batches on it, and return what that took."""
+    with tempfile.TemporaryDirectory(prefix="farm-memory-") as temporary:
+        return _measured(options.notes, Path(temporary), max(options.threads))
+
+
+def _measured(notes: int, scratch: Path, threads: int) -> dict[str, Any]:
     write_style(Storage(scratch), notes // PIECE_NOTES)
     command = [sys.executable, str(Path(__file__).resolve()), str(scratch), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -100,8 +107,8 @@ def print_table(facts: dict[str, Any]) -> None:
 def _train(root: Path, threads: int) -> dict[str, Any]:
     """Do what the train stage does, in this process, with few batches of the epoch."""
     from farm.music.batches import Batch, Part, Window, training_windows, whole
-    from farm.scheduling.loading import choose_encoding, split_events
     from farm.training.backend import prepare
+    from farm.training.loading import choose_encoding, split_events
     from farm.training.loop import fit
 
     prepare(threads)
@@ -111,9 +118,9 @@ def _train(root: Path, threads: int) -> dict[str, Any]:
     clock.lap("keras loaded")
     encoding, _ = choose_encoding(storage, STYLE)
     clock.lap("choose the encoding")
-    train, heldout = split_events(storage, STYLE, encoding, "made")
+    train, heldout = split_events(storage, STYLE, encoding)
     clock.lap("tell the events, map them")
-    split_events(storage, STYLE, encoding, "made")
+    split_events(storage, STYLE, encoding)
     clock.lap("map them again")
     parts = whole(train)
     clock.lap("read them once")

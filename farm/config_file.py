@@ -119,6 +119,17 @@ def _base_problems(farm: Farm, path: Path, lines: dict[tuple, int], places: dict
     return found
 
 
+def load_recipe(name: str, folder: Path) -> Recipe:
+    """Return a recipe by its file as named from `folder`, or by its name; ConfigError with all its problems."""
+    file = find_recipe(name, folder)
+    if file is None:
+        raise ConfigError([f"recipe {name!r} does not exist; name a file like jobs/compact.yaml"])
+    data, lines = _parse(file)
+    if problems := _check(Recipe, data, file, lines):
+        raise ConfigError(problems)
+    return Recipe.model_validate(data)
+
+
 def find_recipe(name: str, folder: Path) -> Path | None:
     """Return the recipe's file: as named from `folder`, else by its stem among those that come with the farm."""
     shipped, tree = Path(__file__).parent / "jobs", Path(__file__).parent.parent / "jobs"

@@ -35,6 +35,9 @@ DOORS = {
     "matplotlib": {
         *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
     },
+    "jax": {"training"},
+    "torch": {"training"},
+    "numba": {"training", "corpus/compiled.py"},
 }
 
 
@@ -104,6 +107,7 @@ def test_files_stay_readable(path):
     [
         ("import farm.cli", "tensorflow keras ray pandas pyarrow music21 matplotlib numpy"),
         ("import farm.scheduling.plan, farm.scheduling.queue", "tensorflow keras ray music21 symusic matplotlib"),
+        ("import farm.training.__main__", "tensorflow keras jax torch ray numba music21 symusic matplotlib"),
         ("import farm.status", "tensorflow keras ray music21 matplotlib"),
         (
             "import farm.piece",

@@ -22,8 +22,8 @@ from farm.music.features import Features
 from farm.music.grid import GridLoss
 from farm.piece import _read_primer
 from farm.scheduling.entries import time_grid
-from farm.scheduling.loading import choose_encoding, load_music, map_events, split_events
 from farm.storage import Storage
+from farm.training.loading import choose_encoding, load_music, map_events, split_events
 
 STYLE = "played"
 HALF_STEP_SECONDS = 60 / NOMINAL_BPM / STEPS_PER_BEAT / 2
@@ -152,7 +152,7 @@ def written(tmp_path):
 
 def test_the_mapped_events_are_those_in_memory_made_once_and_mapped_again(written, monkeypatch):
     music = load_music(written, STYLE)
-    told = map_events(written, STYLE, music.encoding, "digest")
+    told = map_events(written, STYLE, music.encoding)
     assert set(told) == {"p0", "p1", "p2", "p3", "p5", "p6"}
     for piece, rows in told.items():
         events = encode(music.notes[piece], music.encoding, music.pieces["time_signature"][piece])
@@ -162,24 +162,27 @@ def test_the_mapped_events_are_those_in_memory_made_once_and_mapped_again(writte
     assert {len(written.list(f"{layout.CACHE}/events", suffix)) for suffix in (".i16", ".json")} == {1}
 
     with monkeypatch.context() as patch:
-        patch.setattr("farm.scheduling.loading.encode", None)  # whoever made it anew would call it
-        again = map_events(written, STYLE, music.encoding, "digest")
+        patch.setattr("farm.training.loading.encode", None)  # whoever made it anew would call it
+        again = map_events(written, STYLE, music.encoding)
     assert all((again[piece] == rows).all() for piece, rows in told.items())
 
-    map_events(written, STYLE, music.encoding, "other notes")
-    map_events(written, STYLE, replace(music.encoding, grid=48), "digest")
+    map_events(written, STYLE, replace(music.encoding, grid=48))
     files = written.list(f"{layout.CACHE}/events", ".i16")
-    assert len(files) == 3, "other notes or another encoding is another file"
+    assert len(files) == 2, "another encoding is another file"
     written.delete(files[0])
-    map_events(written, STYLE, music.encoding, "digest")
-    map_events(written, STYLE, music.encoding, "other notes")
-    map_events(written, STYLE, replace(music.encoding, grid=48), "digest")
+    map_events(written, STYLE, music.encoding)
+    map_events(written, STYLE, replace(music.encoding, grid=48))
     assert written.list(f"{layout.CACHE}/events", ".i16") == files, "what is gone is made again"
+    part = written.list(layout.notes_folder(STYLE), ".parquet")[0]
+    written.write_bytes(f"{layout.notes_folder(STYLE)}/part-other.parquet", written.read_bytes(part))
+    written.delete(part)
+    map_events(written, STYLE, music.encoding)
+    assert len(written.list(f"{layout.CACHE}/events", ".i16")) == 3, "other notes are another file"
 
 
 def test_splits_come_in_a_fixed_order_and_equal_what_is_loaded(written):
     music = load_music(written, STYLE)
-    for told, split in zip(split_events(written, STYLE, music.encoding, "d"), ("train", "heldout"), strict=True):
+    for told, split in zip(split_events(written, STYLE, music.encoding), ("train", "heldout"), strict=True):
         events = music.events(split)
         assert len(told) == len(events) > 0
         assert all((rows[:, :N_COLUMNS] == wanted).all() for rows, wanted in zip(told, events, strict=True))
@@ -215,5 +218,5 @@ def test_without_music_the_coarsest_grid_is_enough(tmp_path):
     encoding, losses = choose_encoding(storage, STYLE)
     assert (encoding.grid, encoding.has_velocity) == (12, False)
     assert all(loss.moved_share == 0 for loss in losses.values())
-    assert map_events(storage, STYLE, encoding, "d") == {}
-    assert split_events(storage, STYLE, encoding, "d") == ([], [])
+    assert map_events(storage, STYLE, encoding) == {}
+    assert split_events(storage, STYLE, encoding) == ([], [])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -186,3 +187,22 @@ def test_lost_metrics_are_told_and_not_guessed(fake, tmp_path):
     storage.delete(layout.metrics("tunes", "one"))
     with pytest.raises(StorageError, match=r"metrics\.jsonl: lines up to epoch 4 are missing"):
         train_small(tmp_path, recipe_of())
+
+
+def test_a_style_is_trained_alone_from_its_tables(fake, tmp_path, capsys, monkeypatch):
+    from farm.training import __main__ as alone
+
+    monkeypatch.setattr(alone, "choose_encoding", lambda storage, style: (PLAIN, {}))
+    monkeypatch.setattr(alone, "split_events", lambda storage, style, encoding: ([piece(1), piece(2)], [piece(3)]))
+    recipe = tmp_path / "three.yaml"
+    recipe.write_text("recipe: 1\nname: three\ntraining: {max_epochs: 3}\n")
+    asked = ["tunes", "--artifacts", str(tmp_path), "--recipe", str(recipe), "--run", "mine"]
+    assert alone.main(asked) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in told[:3]] == [f"epoch {epoch} of 3" for epoch in (1, 2, 3)]
+    assert all(", 9 notes/s," in line for line in told[:3])
+    assert told[3].startswith("max_epochs after 3 epochs")
+    assert Path(told[4]) == tmp_path / "runs" / "tunes" / "mine"
+    assert snapshots.epochs(Storage(tmp_path), "tunes", "mine") == [1, 2, 3]
+    assert alone.main([*asked[:-4], "--recipe", "nothing"]) == 2
+    assert "recipe 'nothing' does not exist; name a file" in capsys.readouterr().err

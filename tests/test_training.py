@@ -1,4 +1,4 @@
-"""The fast LSTM layer, and a real training: what it writes, that it repeats itself, and after a kill too."""
+"""A real training: what it writes, that it repeats itself, and after a kill too."""
 
 import math
 
@@ -17,51 +17,6 @@ CONTRACT = {
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "bits_per_note", "val_bits_per_note"),
     *("grad_norm", "learning_rate", "seconds", "notes_per_second"),
 }
-
-
-# --- the LSTM layer
-
-
-@pytest.mark.parametrize(("product_type", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.1)])
-def test_the_fast_layer_equals_keras_in_value_and_gradient(product_type, tolerance):
-    import keras
-    import tensorflow as tf
-
-    from farm.training.lstm import FastLSTM
-
-    random = np.random.default_rng(0)
-    sequences, pull = (random.normal(size=(3, 11, width)).astype(np.float32) for width in (7, 5))
-    own, theirs = FastLSTM(5, product_type), keras.layers.LSTM(5, return_sequences=True)
-    found = []
-    for layer in (theirs, own):
-        layer(sequences)
-        for variable, reference in zip(layer.weights, theirs.weights, strict=True):
-            assert variable.name == reference.name
-            variable.assign(reference + (random.normal(size=reference.shape) * 0.3 if layer is theirs else 0.0))
-        with tf.GradientTape() as tape:
-            inputs = tf.constant(sequences)
-            tape.watch(inputs)
-            outputs = layer(inputs)
-            loss = tf.reduce_sum(outputs * pull)
-        found.append([outputs, *tape.gradient(loss, [inputs, *(weight.value for weight in layer.weights)])])
-    for ours, reference in zip(found[1], found[0], strict=True):
-        np.testing.assert_allclose(ours, reference, atol=tolerance)
-    assert product_type == "float32" or not np.array_equal(found[0][0], found[1][0])
-
-
-def test_products_follow_the_processor(tmp_path):
-    from farm.training.lstm import kernel_name, products
-
-    info = tmp_path / "cpuinfo"
-    info.write_text("flags : fpu amx_bf16 avx2\n")
-    assert products(info) == "bfloat16"
-    assert "bfloat16" in kernel_name(products(info))
-    info.write_text("flags : fpu avx2\n")
-    assert products(info) == "float32"
-    assert products(tmp_path / "missing") == "float32"
-
-
-# --- the whole
 
 
 @pytest.fixture(scope="module")

@@ -27,12 +27,12 @@ from farm.music.fingerprints import fingerprints, thinning
 from farm.music.split import content_hashes
 from farm.scheduling import ledger
 from farm.scheduling.hearing import UNLICENSED, Heard, Now, Piece, base_is_stale, reasons_not_to_hear
-from farm.scheduling.loading import Music, encoding_of, load_music, map_events
 from farm.scheduling.starts import heard_notes, write_base_index
 from farm.scheduling.work import CODE_VERSIONS, BaseWork
 from farm.selection.figures import Figures
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, encoding_of, load_music, map_events
 
 _JUDGED_NOTES = 4000  # of each style: a base is judged after every epoch, and every style counts the same
 _ORIGIN = ("licence", "attribution", "url")
@@ -131,10 +131,8 @@ def _pieces(musics: Mapping[str, Music]) -> list[Piece]:
 
 def _told(storage: Storage, musics: Mapping[str, Music], chosen: Sequence[Piece]) -> list[np.ndarray]:
     """Return the told events that the base hears: where no whole piece of a style is held out, not the last bars."""
-    mapped = {}
-    for style in {piece.style for piece in chosen}:
-        notes_digest = ledger.read_receipts(storage, style, ("read",), ())["read"]["result"]["digest"]
-        mapped[style] = map_events(storage, style, musics[style].encoding, notes_digest)
+    styles = {piece.style for piece in chosen}
+    mapped = {style: map_events(storage, style, musics[style].encoding) for style in styles}
     pieces = [(piece, mapped[piece.style].get(piece.piece_id)) for piece in chosen]
     parts = [(blocks([told])[0] if piece.is_cut else whole([told])) for piece, told in pieces if told is not None]
     return [part.told[: part.end] for found in parts for part in found]

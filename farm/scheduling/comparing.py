@@ -9,11 +9,11 @@ from farm.catalog.model_file import model_files
 from farm.catalog.rivals import Choice, Rival, choose
 from farm.scheduling.entries import card_of, draft_entry
 from farm.scheduling.kinds import why_not_shipped
-from farm.scheduling.loading import Music, load_music
 from farm.scheduling.plan import one_recipe
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 
 @dataclass(frozen=True)

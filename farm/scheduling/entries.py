@@ -16,11 +16,11 @@ from farm.config import BASE, digest
 from farm.music.encoding import NOTE, Encoding
 from farm.music.grid import GridLoss
 from farm.scheduling import ledger
-from farm.scheduling.loading import Music, load_music
 from farm.scheduling.starts import Start, load_start
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 _LEAST_NOTES = 16
 _LEAST_PITCHES = 4

@@ -15,7 +15,6 @@ from farm.config import digest
 from farm.music.encoding import Encoding
 from farm.scheduling import ledger
 from farm.scheduling.kinds import compose_samples, heard
-from farm.scheduling.loading import Music, load_music
 from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import Work
 from farm.selection.measures import human_reference, snapshot_measures
@@ -23,6 +22,7 @@ from farm.selection.originality import Index
 from farm.selection.verdict import judge as judge_run
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music, load_music
 
 
 def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:

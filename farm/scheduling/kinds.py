@@ -11,9 +11,9 @@ from farm.composing.sampling import compose
 from farm.config import PitchTokens, Recipe
 from farm.music.encoding import decode
 from farm.original import tokens
-from farm.scheduling.loading import Music
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import Music
 
 NOTES_PER_SECOND = {"lstm": 15_000, "pitch-tokens": 150}
 """What one core trains, roughly; for a first estimate."""

@@ -56,7 +56,7 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     from farm.music.batches import blocks
     from farm.music.encoding import N_COLUMNS
     from farm.music.features import Features
-    from farm.scheduling.loading import load_music
+    from farm.training.loading import load_music
 
     # A common base has velocity where any style has; a base file may not.
     given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
@@ -74,11 +74,12 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
     from farm.scheduling.kinds import fit_of
-    from farm.scheduling.loading import choose_encoding, split_events
     from farm.scheduling.starts import load_start
+    from farm.training.loading import choose_encoding, split_events
 
-    storage, notes_digest = Storage(work.root), receipts["read"]["result"]["digest"]
-    run = work.run_id(notes_digest, work.start_digest(receipts.get(BASE, {}).get("result")))
+    storage = Storage(work.root)
+    base_digest = work.start_digest(receipts.get(BASE, {}).get("result"))
+    run = work.run_id(receipts["read"]["result"]["digest"], base_digest)
     start = load_start(storage, work, receipts)
     training = work.recipe.training if start is None else work.recipe.training_from_base
 
@@ -86,7 +87,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         ledger.report_progress(storage, work.style, work.recipe.name, stage="train", **facts)
 
     encoding, _ = choose_encoding(storage, work.style, start.encoding if start else None)
-    heard, heldout = split_events(storage, work.style, encoding, notes_digest)
+    heard, heldout = split_events(storage, work.style, encoding)
     result = fit_of(work.recipe)(
         storage,
         work.style,

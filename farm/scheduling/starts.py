@@ -16,12 +16,12 @@ from farm.catalog.base_file import open_base
 from farm.config import BASE, NONE
 from farm.corpus.tables import read_heard
 from farm.music.encoding import Encoding
-from farm.scheduling.loading import load_music
 from farm.scheduling.work import Work
 from farm.selection.figures import Figures
 from farm.selection.originality import Index
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.training.loading import load_music
 
 
 @dataclass(frozen=True)

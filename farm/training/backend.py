@@ -1,9 +1,13 @@
 """Loading Keras: without its chatter, with as many threads as asked, once per process."""
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers
+_ALWAYS_HEAP_BYTES, _KEPT_BYTES = 1 << 30, (1 << 31) - 1
 
 
 def prepare(n_threads: int) -> str:
@@ -12,6 +16,8 @@ def prepare(n_threads: int) -> str:
     Call it before anything else loads Keras. In a process that has trained before, the threads stay as they were.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("NPROC", str(n_threads))  # what JAX asks for its number of threads
+    _keep_memory()
     with _silent_stderr():
         import keras
     if keras.backend.backend() == "tensorflow":
@@ -20,7 +26,21 @@ def prepare(n_threads: int) -> str:
         with suppress(RuntimeError):  # TensorFlow is running already
             tf.config.threading.set_intra_op_parallelism_threads(n_threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
+    if keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_num_threads(n_threads)
     return str(keras.backend.backend())
+
+
+def _keep_memory() -> None:
+    """Let freed memory stay with the process: every step asks for the same again, and clearing new pages costs more
+    than a tenth of it. Only glibc gives it back so eagerly.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if set_option is not None:
+        set_option(_MMAP_THRESHOLD, _ALWAYS_HEAP_BYTES)
+        set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 @contextmanager

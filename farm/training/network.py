@@ -143,7 +143,7 @@ class Adam(keras.optimizers.Adam):
             return
         self.averages = [self.add_variable_from_reference(one, name="average") for one in variables]
         for average, one in zip(self.averages, variables, strict=True):
-            average.assign(one)
+            average.assign(ops.copy(one.value))  # JAX would let both share one memory, and lose it
         self.norm_sum = self.add_variable(shape=(), initializer="zeros", name="norm_sum")
 
     def apply(self, grads: list[Any], trainable_variables: list[keras.Variable] | None = None) -> None:

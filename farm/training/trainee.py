@@ -19,7 +19,7 @@ from farm.config import Recipe
 from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
 from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
-from farm.training.lstm import is_own_layer_faster, kernel_name, products
+from farm.training.lstm import kernel_name, may_be_compiled, products
 from farm.training.network import Adam, Network
 from farm.training.passes import HELDOUT_LENGTH, HELDOUT_WINDOWS, batch_size, epochs_per_pass, pass_of, stretch
 
@@ -65,8 +65,7 @@ class Trainee:
             self._assign({name[4:]: array for name, array in state.items() if name.startswith("raw.")})
         self._optimizer = Adam(learning_rate, self._training.clip_norm, self._training.average_momentum)
         self._optimizer.build(self._network.trainable_variables)
-        # XLA would give bfloat16 products up on a processor; elsewhere Keras knows best.
-        self._network.compile(optimizer=self._optimizer, jit_compile=False if is_own_layer_faster() else "auto")
+        self._network.compile(optimizer=self._optimizer, jit_compile="auto" if may_be_compiled() else False)
         if state is not None and "optimizer.0" in state:
             for index, variable in enumerate(self._optimizer.variables):
                 variable.assign(state[f"optimizer.{index}"])
@@ -91,6 +90,8 @@ class Trainee:
         size = batch_size(max(len(windows) // n_epochs, 1), training.batch_windows)
         windows = stretch(windows, epoch, n_epochs)
         for number, dropout in enumerate(self._network.dropouts):
+            if dropout.rate == 0:
+                continue  # it has no chance to seed
             state = np.random.SeedSequence([self._seed, epoch, number]).generate_state(2)
             dropout.seed_generator.state.assign(state)
         self._optimizer.norm_sum.assign(0.0)

@@ -6,6 +6,7 @@ A *performance* is a piece whose notes do not keep to its beat (`time_base` seco
 the clock and it has no bars, see `farm.music.encoding`.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -122,19 +123,16 @@ def encoding_of(styles: Iterable[Music]) -> Encoding:
     return Encoding(has_velocity=any(music.encoding.has_velocity for music in styles))
 
 
-def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: str) -> dict[str, np.ndarray]:
+def map_events(storage: Storage, style: str, encoding: Encoding) -> dict[str, np.ndarray]:
     """Return the told events of every piece of a style, mapped from a file that is made when it is not there yet.
-
-    Parameters
-    ----------
-    notes_digest
-        Hash of the style's tables, as the receipt of its reading has it.
 
     Returns
     -------
     By piece_id, int16, shape (n_events, N_TOLD) each; read-only.
     """
-    key = digest([notes_digest, encoding.to_json(), _TOLD_VERSION])[:16]
+    parts = storage.list(layout.notes_folder(style), ".parquet")  # their names hold the hash of what is in them
+    about = hashlib.sha256(storage.read_bytes(layout.pieces(style))).hexdigest()
+    key = digest([parts, about, encoding.to_json(), _TOLD_VERSION])[:16]
     data, bounds = layout.told_events(style, key), layout.told_bounds(style, key)
     if not (storage.exists(bounds) and storage.exists(data)):
         made: dict[str, list[int]] = {}
@@ -147,11 +145,9 @@ def map_events(storage: Storage, style: str, encoding: Encoding, notes_digest: s
     return {piece: rows[start:end] for piece, (start, end) in places.items()}
 
 
-def split_events(
-    storage: Storage, style: str, encoding: Encoding, notes_digest: str
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def split_events(storage: Storage, style: str, encoding: Encoding) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the told events of the training and of the held-out pieces, as `map_events` does, in a fixed order."""
-    told, splits = map_events(storage, style, encoding, notes_digest), read_told_pieces(storage, style)["split"]
+    told, splits = map_events(storage, style, encoding), read_told_pieces(storage, style)["split"]
     train, heldout = ([told[piece] for piece in sorted(told) if splits[piece] == name] for name in ("train", "heldout"))
     return train, heldout
 
