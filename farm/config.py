@@ -44,7 +44,7 @@ class Network(Strict):
     kind: Literal["lstm"] = "lstm"
     embedding: Annotated[int, Field(ge=8, le=2048)] = 128
     layers: Annotated[list[Annotated[int, Field(ge=8, le=4096)]], Field(min_length=1, max_length=8)] = [256, 256]
-    head: Annotated[int, Field(ge=8, le=4096)] = 192
+    head: Annotated[int, Field(ge=8, le=4096)] = 144
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
 
