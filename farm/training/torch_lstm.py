@@ -8,11 +8,11 @@ Sequences are (n_windows, n_steps, n_units) float32; weights as in `farm.trainin
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 
 def window_lstm(product_type: str) -> Callable[..., Any]:
     """Return the layer as a function of (sequences, kernel, recurrent, bias)."""
+    import torch
+
     kind = getattr(torch, product_type)
 
     def lstm(sequences: Any, kernel: Any, recurrent: Any, bias: Any) -> Any:
