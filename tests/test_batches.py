@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.music.batches import Window, batch, blocks, heldout_windows, training_windows, whole
+from farm.music.batches import Window, batch, blocks, class_shares, heldout_windows, training_windows, whole
 from farm.music.encoding import BEATS, COLUMN, N_COLUMNS, NOTE, PITCH, POSITION, Encoding, encode, transpose
 from farm.music.features import Features
 from farm.training.passes import epochs_per_pass, pass_of, stretch
@@ -139,3 +139,17 @@ def test_the_epochs_of_a_pass_hold_every_window_once(bars, epoch_notes, before):
     assert found == windows
     assert min(sizes) >= 1
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_shares_of_classes_are_those_counted_by_hand():
+    parts = whole([piece(number, 4, encoding=LOUD) for number in range(3)])
+    shares = class_shares(parts, LOUD, down=1, up=2)
+    rows = np.concatenate([part.told[1:] for part in parts])
+    notes = rows[rows[:, BEATS] < LOUD.stop]
+    assert set(shares) == set(LOUD.fields)
+    for name, found in shares.items():
+        wanted = np.full(LOUD.n_classes[name], 0.5)
+        for value in (rows if name == "beats" else notes)[:, COLUMN[name]]:
+            for semitones in range(-1, 3) if name == "pitch" else (0,):
+                wanted[value + semitones] += 1
+        np.testing.assert_allclose(found, wanted / wanted.sum())

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from farm.music.encoding import COLUMN, PITCH, POSITION, Encoding
+from farm.music.encoding import BEATS, COLUMN, PITCH, POSITION, Encoding
 from farm.music.features import N_TOLD, Features
 
 BLOCK_SHARE = 0.15  # of a piece that is held out when no whole piece is
@@ -172,3 +172,23 @@ def _bar_near(told: np.ndarray, row: int) -> int:
     begins = np.flatnonzero(told[1:, POSITION] < told[:-1, POSITION]) + 1
     begins = begins[(begins > len(told) // 2) & (begins < len(told) - 1)]
     return int(begins[np.abs(begins - row).argmin()]) if len(begins) else row
+
+
+def class_shares(parts: Sequence[Part], encoding: Encoding, *, down: int, up: int) -> dict[str, np.ndarray]:
+    """Return how often each class of each field is to be predicted, as shares; no class has none.
+
+    Pitches count in every transposition from -`down` to +`up`. Half an event is added to every class.
+    """
+    shares = {}
+    for field in encoding.fields:
+        n_classes, counts = encoding.n_classes[field], np.zeros(encoding.n_classes[field])
+        for part in parts:
+            rows = part.told[part.first : part.end]
+            rows = rows if field == "beats" else rows[rows[:, BEATS] < encoding.stop]
+            counts += np.bincount(rows[:, COLUMN[field]], minlength=n_classes)
+        if field == "pitch":
+            moved = np.convolve(counts, np.ones(down + up + 1))  # its first place is `down` below the lowest pitch
+            counts = moved[down : down + n_classes]
+        counts = counts + 0.5
+        shares[field] = counts / counts.sum()
+    return shares

@@ -13,7 +13,7 @@ from farm.music.batches import Window
 
 HELDOUT_LENGTH = 4  # in windows of training: a judged note should know as much before it as one that is composed
 HELDOUT_WINDOWS = 16  # in a batch
-_LEAST_STEPS = 4  # an epoch of a small corpus is cut into smaller batches until it has as many
+_LEAST_STEPS = 16  # an epoch of a small corpus is cut into smaller batches until it has as many
 _LEAST_WINDOWS = 4
 
 

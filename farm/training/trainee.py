@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from farm.config import Recipe
-from farm.music.batches import Batch, Part, Window, batch, heldout_windows, training_windows
+from farm.music.batches import Batch, Part, Window, batch, class_shares, heldout_windows, training_windows
 from farm.music.encoding import PITCH, Encoding
 from farm.music.features import Features
 from farm.training.lstm import kernel_name, may_be_compiled, products
@@ -32,7 +32,7 @@ class Trainee:
     parts, heldout
         See `farm.music.batches`; both hold at least one note.
     weights
-        What to start from, by name; None for random weights.
+        What to start from, by name; None for random weights, but for the heads' biases.
     """
 
     def __init__(
@@ -53,8 +53,14 @@ class Trainee:
         product_type = products()
         self.kernel = kernel_name(product_type)
         self._network = _built(architecture, encoding, recipe.network.dropout, seed, product_type)
-        if weights is not None:
-            self._assign(weights)
+        self._assign(self._opening() if weights is None else weights)
+
+    def _opening(self) -> dict[str, np.ndarray]:
+        """Return random weights whose heads begin with how often each class occurs: that much need not be learnt."""
+        reach = {"down": self._training.transpose_down_semitones, "up": self._training.transpose_up_semitones}
+        shares = class_shares(self._parts, self._encoding, **reach)
+        biases = {f"{field}.out.bias": np.log(share).astype(np.float32) for field, share in shares.items()}
+        return {**self._raw(), **biases}
 
     def begin(self, learning_rate: float, state: Mapping[str, np.ndarray] | None) -> None:
         """Make ready to train at a learning rate, from a state of before or from the weights as they are.
