@@ -65,10 +65,12 @@ def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
     index = int((metrics.epochs <= epoch).sum()) - 1 if epoch is not None else curve.region[1] - 1
     index = max(index, 0)
     at = "there" if epoch is not None else f"at epoch {int(metrics.epochs[index])}"
-    sentence = f"The training loss went from {metrics.loss[0]:.2f} to {metrics.loss[index]:.2f} {at}"
+    way = "was" if index == 0 else f"went from {metrics.loss[0]:.2f} to"
+    sentence = f"The training loss {way} {metrics.loss[index]:.2f} {at}"
     if metrics.accuracy is not None:
         sentence += f", with {metrics.accuracy[index]:.0%} of the notes right"
-    told = [sentence + "."]
+    told = ["It started from a trained base."] if curve.from_trained else []
+    told.append(sentence + ".")
     if curve.plateau_first is not None and curve.verdict != "did-not-learn":
         told += [*_about_signal(curve)]
     if metrics.retry is not None:
