@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from farm.config import BASE, digest
@@ -95,8 +96,8 @@ def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collec
     for recipe in work.recipes:
         name, one = recipe.name, work.alone(recipe.name)
         base = (key_of(BASE, name),) if one.starts_from == BASE else ()
-        add("train", name, ("read", *base), lambda one=one: _train_inputs(one, receipts))  # type: ignore[misc]
-        add("judge", name, (key_of("train", name), "baseline"), lambda one=one: _judge_inputs(one, receipts))  # type: ignore[misc]
+        add("train", name, ("read", *base), partial(_train_inputs, one, receipts))
+        add("judge", name, (key_of("train", name), "baseline"), partial(_judge_inputs, one, receipts))
     judged = [recipe.name for recipe in work.recipes if recipe.name not in failed]
     add("publish", "", [key_of("judge", name) for name in judged], lambda: _publish_inputs(work, judged, receipts))
     return list(jobs.values())
