@@ -141,6 +141,7 @@ def _train(root: Path, threads: int) -> dict[str, Any]:
                 yield made
                 spent["step"] += time.perf_counter() - began
 
+    # On purpose, which mypy cannot know: this process trains nothing else.
     trainee.Trainee = Brief  # type: ignore[misc]
     fit(
         storage,

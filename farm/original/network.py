@@ -144,7 +144,10 @@ class TokenTrainee:
 
 
 class _Measured:
-    """Adds to an optimizer the sum of its gradients' norms; it changes nothing else."""
+    """Adds to an optimizer the sum of its gradients' norms; it changes nothing else.
+
+    What it calls is the optimizer's that stands beside it in a class, which mypy cannot know: hence the ignored types.
+    """
 
     def build(self, variables: list[Any]) -> None:
         super().build(variables)  # type: ignore[misc]

@@ -99,9 +99,9 @@ def heard_notes(storage: Storage, run: str) -> dict[str, np.ndarray]:
 
 def write_base_index(storage: Storage, run: str, heard: Mapping[str, np.ndarray]) -> Index:
     """Keep what a base heard as it is searched for copies: every style's judging needs it, and it takes seconds."""
-    index = Index.build(heard)
-    out = io.BytesIO()
-    np.savez(out, **index.to_arrays())  # type: ignore[arg-type]
+    index, out = Index.build(heard), io.BytesIO()
+    arrays: dict[str, Any] = index.to_arrays()
+    np.savez(out, **arrays)
     storage.write_bytes(layout.base_index(run), out.getvalue())
     return index
 

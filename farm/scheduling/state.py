@@ -1,6 +1,7 @@
 """How far each style and each base is in a run: receipts, jobs, what is at work on it now, what failed."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from farm.storage import Storage
 
 
 @dataclass
-class State:
+class State(ABC):
     """How far something is that has jobs."""
 
     receipts: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
@@ -28,12 +29,14 @@ class State:
     ran: list[str] = field(default_factory=list, kw_only=True)  # keys, as a person reads them
 
     @property
+    @abstractmethod
     def style(self) -> str:
-        raise NotImplementedError
+        """The style, or what the base is called."""
 
     @property
+    @abstractmethod
     def recipes(self) -> list[str]:
-        raise NotImplementedError
+        """The names of its recipes."""
 
     def label(self, recipe: str) -> str:
         """Return what lines about a job call it: the style, and the recipe where there are several."""
