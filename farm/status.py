@@ -145,7 +145,7 @@ def _bases_there(storage: Storage, running: bool) -> list[dict[str, Any]]:
 
 def status_lines(facts: Mapping[str, Any]) -> list[str]:
     if not facts["styles"]:
-        return [f"{facts['artifacts']}: nothing yet; run 'farm run corpora.yaml' first"]
+        return [_nothing(facts)]
     text = []
     for base in facts["bases"]:
         parts = [f"base {base['recipe']}"]
@@ -178,6 +178,8 @@ def status_lines(facts: Mapping[str, Any]) -> list[str]:
 
 def reject_lines(facts: Mapping[str, Any]) -> list[str]:
     """Return style, path and reason of every file that was not read, one a line."""
+    if not facts["styles"]:
+        return [_nothing(facts)]
     text = [
         "\t".join(_printable(part) for part in (style["style"], row["path"], row["state"], row["reason"]))
         for style in facts["styles"]
@@ -199,3 +201,7 @@ def _rejects(storage: Storage, style: str) -> list[dict[str, Any]]:
     pieces = read_pieces(storage, style)
     others = pieces[pieces["state"] != "read"]
     return [{"path": row.path, "state": row.state, "reason": row.reason} for row in others.itertuples()]
+
+
+def _nothing(facts: Mapping[str, Any]) -> str:
+    return f"{facts['artifacts']}: nothing yet; run 'farm run corpora.yaml' first"

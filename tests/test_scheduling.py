@@ -316,3 +316,11 @@ def test_what_became_of_the_files_is_told_in_one_line():
         "read 1,034 · duplicate 12 · rejected 3 (see farm status --rejects) · skipped 0"
     )
     assert "see" not in " ".join(state_counts(states | {"rejected": 0}))
+
+
+def test_a_folder_without_a_farm_does_not_say_that_every_file_was_read(tmp_path):
+    from farm.status import reject_lines, status_facts, status_lines
+
+    facts = status_facts(Storage(tmp_path), with_rejects=True)
+    assert reject_lines(facts) == status_lines(facts)
+    assert "nothing yet; run 'farm run corpora.yaml' first" in reject_lines(facts)[0]
