@@ -320,6 +320,7 @@ def test_what_became_of_the_files_is_told_in_one_line():
 
 def test_a_folder_without_a_farm_does_not_say_that_every_file_was_read(tmp_path):
     from farm.status import reject_lines, status_facts, status_lines
+    from farm.storage import Storage
 
     facts = status_facts(Storage(tmp_path), with_rejects=True)
     assert reject_lines(facts) == status_lines(facts)
