@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from farm.training.tiles import DEPTH, ROWS, free_tiles, hold_tiles, multiply
+from farm.training.tiles import DEPTH, FEW_ROWS, ROWS, free_tiles, hold_tiles, multiply
 from farm.training.vectors import LANES, step_backward, step_forward
 
 MULTIPLE = 4 * LANES
@@ -111,7 +111,7 @@ def _forward(
             block = weights.ctypes.data + unit // LANES * weights.strides[0]
             for first in range(0, windows, rows):
                 left = before.ctypes.data + first * units * item
-                multiply(kind, left, units * item, block, weights.shape[1], sums.ctypes.data)
+                multiply(kind, rows, left, units * item, block, weights.shape[1], sums.ctypes.data)
                 for window in range(first, min(first + rows, windows)):
                     at = (window * steps + t) * units + unit
                     gate_at = (window * steps + t) * 4 * units + unit
@@ -157,7 +157,7 @@ def _backward(
             block = weights.ctypes.data + four // MULTIPLE * weights.strides[0]
             for first in range(0, windows, rows):
                 left = before.ctypes.data + first * width * item
-                multiply(kind, left, width * item, block, weights.shape[1], sums.ctypes.data)
+                multiply(kind, rows, left, width * item, block, weights.shape[1], sums.ctypes.data)
                 for window in range(first, min(first + rows, windows)):
                     for unit in range(four, four + MULTIPLE, LANES):
                         at = (window * steps + t) * units + unit
@@ -200,7 +200,9 @@ def _divide(run: Callable[[slice, int], None], windows: int, n_threads: int, ite
     """Let each thread run its share of the windows, `rows` at a time."""
     share = -(-windows // n_threads)
     blocks = -(-share // ROWS[itemsize])
-    rows = -(-share // blocks) if itemsize == 2 else ROWS[itemsize]
+    rows = -(-share // blocks)
+    if itemsize == 4:
+        rows = FEW_ROWS if rows <= FEW_ROWS else ROWS[4]
     parts = [slice(begin, min(begin + share, windows)) for begin in range(0, windows, share)]
     list(_threads(n_threads).map(run, parts, [rows] * len(parts)))
 

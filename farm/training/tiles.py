@@ -21,10 +21,12 @@ from numba.extending import intrinsic
 
 from farm.training.vectors import LANES
 
-ROWS = {2: 16, 4: 4}  # by itemsize of the products: windows that are multiplied at once
+ROWS = {2: 16, 4: 8}  # by itemsize of the products: windows that are multiplied at once, at most
+FEW_ROWS = 4  # in float32, where there are no more
 DEPTH = {2: (16, 2), 4: (1, 1)}  # rows of a tile of weights, and units in each
 
 _GATES = 4
+_AT_ONCE = {ROWS[4]: 2, FEW_ROWS: 4}  # gates of so many windows, whose sums fit into the registers together
 _TILE_BYTES, _TILE_ROW_BYTES = 1024, 64
 _SUMS, _LEFT, _RIGHT = range(4), 4, (5, 6, 7, 5)  # numbers of the tiles
 _ARCH_PRCTL, _ASK_FOR_FEATURE, _TILE_DATA = 158, 0x1023, 18  # of Linux on x86-64
@@ -76,16 +78,17 @@ def free_tiles(typing: Any) -> Any:
 
 
 @intrinsic
-def multiply(typing: Any, kind: Any, left: Any, stride: Any, block: Any, depth: Any, sums: Any) -> Any:
-    """Multiply ROWS windows by a block of weights.
+def multiply(typing: Any, kind: Any, rows: Any, left: Any, stride: Any, block: Any, depth: Any, sums: Any) -> Any:
+    """Multiply `rows` windows by a block of weights; in float32 they are ROWS or FEW_ROWS.
 
-    `left` is the first window's row, `stride` the bytes from row to row. `sums` becomes (4, ROWS, LANES) float32.
+    `left` is the first window's row, `stride` the bytes from row to row. `sums` becomes (4, rows, LANES) float32; in
+    bfloat16 16 rows have room there.
     """
-    return types.void(kind, *[types.int64] * 5), _on_vectors if kind == types.float32 else _on_tiles
+    return types.void(kind, *[types.int64] * 6), _on_vectors if kind == types.float32 else _on_tiles
 
 
 def _on_tiles(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    _, left, stride, block, depth, sums = arguments
+    _, _, left, stride, block, depth, sums = arguments
     row = ir.Constant(_I64, _TILE_ROW_BYTES)
 
     def at(base: Any, n_bytes: Any) -> Any:
@@ -107,20 +110,32 @@ def _on_tiles(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 def _on_vectors(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    _, left, stride, block, depth, sums = arguments
-    rows, before = ROWS[4], builder.block
+    _, rows, left, stride, block, depth, sums = arguments
+    with builder.if_else(builder.icmp_signed("==", rows, ir.Constant(_I64, FEW_ROWS))) as (few, many):
+        for chosen, count in ((few, FEW_ROWS), (many, ROWS[4])):
+            with chosen:
+                for first in range(0, _GATES, _AT_ONCE[count]):
+                    _sum_gates(builder, range(first, first + _AT_ONCE[count]), count, left, stride, block, depth, sums)
+    return context.get_dummy_value()
+
+
+def _sum_gates(
+    builder: Any, gates: range, rows: int, left: Any, stride: Any, block: Any, depth: Any, sums: Any
+) -> None:
+    """Write a loop over the depth that keeps the sums of some gates of all rows in registers all the way."""
+    before = builder.block
     loop, done = builder.append_basic_block("loop"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
     step = builder.phi(_I64)
     step.add_incoming(ir.Constant(_I64, 0), before)
-    kept = [[builder.phi(_FLOATS) for _ in range(_GATES)] for _ in range(rows)]  # in registers all the way
+    kept = [[builder.phi(_FLOATS) for _ in gates] for _ in range(rows)]
 
     def load(address: Any, n_bytes: Any, kind: Any) -> Any:
         return builder.load(builder.inttoptr(builder.add(address, n_bytes), kind.as_pointer()), align=4)
 
     begin = builder.add(block, builder.mul(step, ir.Constant(_I64, 4 * _GATES * LANES)))
-    weights = [load(begin, ir.Constant(_I64, 4 * LANES * gate), _FLOATS) for gate in range(_GATES)]
+    weights = [load(begin, ir.Constant(_I64, 4 * LANES * gate), _FLOATS) for gate in gates]
     column = builder.add(left, builder.mul(step, ir.Constant(_I64, 4)))
     following = builder.add(step, ir.Constant(_I64, 1))
     step.add_incoming(following, loop)
@@ -137,10 +152,9 @@ def _on_vectors(context: Any, builder: Any, signature: Any, arguments: Any) -> A
     builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
     builder.position_at_end(done)
     for row in range(rows):
-        for gate in range(_GATES):
+        for gate, summed in zip(gates, found[row], strict=True):
             at = builder.add(sums, ir.Constant(_I64, 4 * LANES * (gate * rows + row)))
-            builder.store(found[row][gate], builder.inttoptr(at, _FLOATS.as_pointer()), align=4)
-    return context.get_dummy_value()
+            builder.store(summed, builder.inttoptr(at, _FLOATS.as_pointer()), align=4)
 
 
 def _spread(builder: Any, value: Any) -> Any:
