@@ -9,6 +9,7 @@ is trained first on all styles together, its `from_base` for a run that starts f
 
 import hashlib
 import json
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ NONE = "none"  # what runs start from that start from nothing
 BASE_KINDS = ("lstm",)  # networks that can start from another one
 BASE_TRAINING: dict[str, Any] = {"max_minutes": 8, "max_epochs": 1000}
 FROM_BASE_TRAINING: dict[str, Any] = {"learning_rate": 0.001}
+FROM_BASE_NOTES = 60_000  # a style of more notes learns faster from a base than its recipe's `from_base` says
 STYLE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -176,8 +178,19 @@ class Recipe(Strict):
 
     @property
     def training_from_base(self) -> Training:
-        """How a run is trained that starts from a base."""
+        """How a run is trained that starts from a base, in a style of at most FROM_BASE_NOTES notes."""
         return Training.model_validate({**self.training.model_dump(), **FROM_BASE_TRAINING, **self.from_base})
+
+    def training_from_base_with(self, notes: int) -> Training:
+        """Return how a run is trained that starts from a base, in a style of so many notes.
+
+        Much music of its own bears larger steps: the rate grows with the square root of the notes, up to the rate
+        of a run that starts from nothing.
+        """
+        training = self.training_from_base
+        grown = training.learning_rate * math.sqrt(max(notes / FROM_BASE_NOTES, 1))
+        rate = max(min(grown, self.training.learning_rate), training.learning_rate)
+        return training.model_copy(update={"learning_rate": rate})
 
 
 class Source(Strict):

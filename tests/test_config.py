@@ -152,6 +152,8 @@ def test_the_base_sections_of_a_recipe_hold_keys_of_training(tmp_path):
     recipe = Recipe.model_validate({"training": {"max_epochs": 9}, "base": {"max_epochs": 3}})
     assert (recipe.training_of_base.max_epochs, recipe.training_of_base.max_minutes) == (3, 8)
     assert (recipe.training_from_base.max_epochs, recipe.training_from_base.learning_rate) == (9, 0.001)
+    rates = [recipe.training_from_base_with(notes).learning_rate for notes in (100, 60_000, 240_000, 10_000_000)]
+    assert rates == [0.001, 0.001, 0.002, 0.005]
     assert not Recipe.model_validate({"base": None}).has_base
 
 

@@ -81,7 +81,8 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     base_digest = work.start_digest(receipts.get(BASE, {}).get("result"))
     run = work.run_id(receipts["read"]["result"]["digest"], base_digest)
     start = load_start(storage, work, receipts)
-    training = work.recipe.training if start is None else work.recipe.training_from_base
+    notes = receipts["read"]["result"]["notes"]
+    training = work.recipe.training if start is None else work.recipe.training_from_base_with(notes)
 
     def report(facts: Mapping[str, Any]) -> None:
         ledger.report_progress(storage, work.style, work.recipe.name, stage="train", **facts)

@@ -15,7 +15,7 @@ from farm.config import BASE, NONE, Recipe, digest
 from farm.farm_config import Style
 
 # Raised by hand when a stage would give another result for the same inputs.
-CODE_VERSIONS = {"read": 2, "baseline": 2, "base": 1, "train": 2, "judge": 3, "publish": 2}
+CODE_VERSIONS = {"read": 2, "baseline": 2, "base": 1, "train": 3, "judge": 3, "publish": 2}
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,12 @@ class Work:
 
     def train_inputs(self, notes_digest: str, start_digest: str) -> dict[str, str]:
         """Return what the result of training depends on, by a name a person understands."""
-        training = self.recipe.training if start_digest == NONE else self.recipe.training_from_base
+        training = [digest(self.recipe.training)]
+        if start_digest != NONE:
+            training += [digest(self.recipe.training_from_base)]
         return {
             "notes": notes_digest,
-            "recipe": digest([digest(self.recipe.network), digest(training)]),
+            "recipe": digest([digest(self.recipe.network), *training]),
             "seed": str(self.seed),
             "base": start_digest,
             "code version": str(CODE_VERSIONS["train"]),
