@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from curve_families import Made, Setting, healthy, made
+from curve_families import healthy, made, plainly
+from made_curves import Made
 
 from farm.config import Selection
 from farm.selection.metrics import number
@@ -36,11 +37,12 @@ def on_families() -> dict[str, Row]:
     """Return, per family, how many picks are right, after the blow-up, and steady under the two changes."""
     table: dict[str, Row] = {}
     for curve in made(TEST_SEED, PER_FAMILY):
-        empty = {"right": 0, "curves": 0, "after_blow_up": 0, "scaled": 0, "appended": 0, "appended_of": 0}
+        empty = {"right": 0, "inside": 0, "curves": 0, "after_blow_up": 0, "scaled": 0, "appended": 0, "appended_of": 0}
         row = table.setdefault(curve.family, empty)
         epoch = pick(curve.records, curve.kept(), curve.start_loss)
         row["curves"] += 1
         row["right"] += curve.is_right(epoch)
+        row["inside"] += curve.is_inside(epoch)
         row["after_blow_up"] += epoch is not None and curve.broken_from is not None and epoch >= curve.broken_from
         others = [curve.scaled(factor) for factor in (10, 0.1)]
         row["scaled"] += all(pick(one.records, one.kept(), one.start_loss) == epoch for one in others)
@@ -77,11 +79,17 @@ def baselines(rules: dict[str, Rule]) -> dict[str, Row]:
 
 def cost() -> Row:
     """Return the seconds of one core that a verdict on 500 epochs and 40 snapshots takes, and one by another rule."""
-    curve = healthy(np.random.Generator(np.random.PCG64(1)), Setting(500, 0.005, True, "overfits"))
+    curve = plainly(healthy, heldout="overfits")
     heard = {"greedy_distinct4": 0.5, "distinct4": 0.7, "loop_share": 0.05, "known2": 0.4, "known3": 0.1}
     epochs = np.linspace(1, 500, 40).astype(int).tolist()
     snapshots = [{"epoch": epoch, **heard, "lcs_mean": 5 + epoch / 50} for epoch in epochs]
-    human = {"lcs": [6, 14], "distinct4": [0.7, 0.45], "loop_share": [0.1, 0.3], "known2": [0.4, 0.1], "known3": [0.1, 0]}
+    human = {
+        "lcs": [6, 14],
+        "distinct4": [0.7, 0.45],
+        "loop_share": [0.1, 0.3],
+        "known2": [0.4, 0.1],
+        "known3": [0.1, 0],
+    }
     rule = Selection()
     begun = time.process_time()
     verdict = judge(curve.records, snapshots, human, rule, "bench")
@@ -96,18 +104,18 @@ def cost() -> Row:
 
 def print_made(families: dict[str, Row], rules: dict[str, Row], seconds: Row) -> None:
     """Print the three tables."""
-    print(f"\n{'made curves':34} {'right':>9}  after blow-up  other units  100 flat epochs more")
+    print(f"\n{'made curves':34} {'right':>10}  good epoch  after blow-up  other units  100 flat epochs")
     total = {key: sum(row[key] for row in families.values()) for key in next(iter(families.values()))}
     for family, row in [*families.items(), ("all", total)]:
         steady = f"{row['appended']} of {row['appended_of']}" if row["appended_of"] else "-"
         print(
-            f"{family:34} {row['right']:>4} of {row['curves']:<3} {row['after_blow_up']:>11} "
-            f"{row['scaled']:>7} of {row['curves']:<3} {steady:>16}"
+            f"{family:34} {row['right']:>4} of {row['curves']:<3} {row['inside']:>10} {row['after_blow_up']:>12} "
+            f"{row['scaled']:>7} of {row['curves']:<3} {steady:>15}"
         )
     print(f"\n{'rule, on the same made curves':34} {'right':>9}  after blow-up")
     for name, row in {"ours": total, **rules}.items():
         print(f"{name:34} {row['right'] / row['curves']:>9.1%} {row['after_blow_up']:>13}")
     print(
-        f"\n500 epochs, 40 snapshots, {seconds['replicas']} replicas: a verdict in {seconds['judge_seconds']} s of one core, "
-        f"by another rule from verdict.json in {seconds['judge_again_seconds']} s"
+        f"\n500 epochs, 40 snapshots, {seconds['replicas']} replicas: a verdict in {seconds['judge_seconds']} s of one "
+        f"core, by another rule from verdict.json in {seconds['judge_again_seconds']} s"
     )

@@ -1,187 +1,43 @@
-"""Made training curves of every kind a run takes, each with what a good rule must say of it.
+"""Made training curves of every kind a run takes, each with what a good rule must say of it (see `made_curves`).
 
-The truth of a curve is that of its making: the trend without the noise, its known end and its known break. Good are
-the epochs at which the trend has done 78 to 93 % of its fall, in loss and in accuracy, before it breaks: between
-these accuracies the samples of 49 real networks had stopped to loop and had not begun to copy. Where the held-out
-loss falls with the training loss and stays down, good are all epochs from 95 % of its fall on; where a run starts from
-trained weights, those within half a hundredth of the whole way of the best held-out loss.
+Where a run starts from trained weights, good are the epochs whose held-out loss is within half a hundredth of the
+whole way of the best.
 
 Conventions
 -----------
-A curve is a list of records as in metrics.jsonl, epochs from 1. `expect` is the range of good epochs, both ends
-included, or None when nothing may be picked. Times are shares of the run, so that every family has every length. The
-same seed gives the same curve.
+Times are shares of the run, so that every family has every length. The same seed gives the same curve.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from made_curves import TOP, Made, Setting, make, records_of, way
 
-_FLUENT, _COPIES = 0.78, 0.93  # of the way
-_TOP = 4.3  # nats, of an untrained network
 _UNTRAINED = 12.8  # nats, of a whole note; what runs from trained weights count from
 LENGTHS = (20, 30, 50, 100, 200, 300, 500)
 NOISES = (0.001, 0.005, 0.015)  # of the fall
 
-
-@dataclass(frozen=True)
-class Made:
-    """One made curve."""
-
-    family: str
-    records: list[dict[str, Any]]
-    expect: tuple[int, int] | None
-    broken_from: int | None = None  # first epoch that is lost
-    start_loss: float | None = None
-    levels: bool = True  # more flat epochs do not change what the curve is
-
-    def kept(self, n_epochs: int | None = None) -> list[int]:
-        """Return the epochs with a snapshot, about twenty of the run; as often in `n_epochs` when it went on."""
-        step = max(1, len(self.records) // 20)
-        return list(range(step, (n_epochs or len(self.records)) + 1, step))
-
-    def is_right(self, epoch: int | None) -> bool:
-        """Tell whether a pick among `kept` is a good epoch or at most one snapshot from one."""
-        if self.expect is None or epoch is None:
-            return self.expect is None and epoch is None
-        kept = self.kept()
-        good = [index for index, one in enumerate(kept) if self.expect[0] <= one <= self.expect[1]]
-        if not good:  # the window lies between two snapshots: these two are within one of it
-            after = int(np.searchsorted(kept, self.expect[0]))
-            return kept.index(epoch) in (after - 1, after)
-        return good[0] - 1 <= kept.index(epoch) <= good[-1] + 1
-
-    def scaled(self, factor: float) -> "Made":
-        """Return the curve with its losses in another unit."""
-        names = ("loss", "val_loss")
-        records = [
-            row | {name: row[name] * factor for name in names if row.get(name) is not None} for row in self.records
-        ]
-        return replace(self, records=records, start_loss=None if self.start_loss is None else factor * self.start_loss)
-
-    def longer(self, epochs: int = 100) -> list[dict[str, Any]]:
-        """Return the records of the run had it gone on as flat as its last fifth, at most twenty epochs, backwards."""
-        end = len(self.records)
-        last = self.records[-max(1, min(20, end // 5)) :][::-1]
-        return self.records + [{**last[n % len(last)], "epoch": end + 1 + n} for n in range(epochs)]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What curves of every family come with."""
-
-    n: int
-    noise: float  # of the fall
-    accuracy: bool
-    heldout: str  # none, tracks or overfits
-
-
 Family = Callable[[np.random.Generator, Setting], Made]
 
 
-def _fall(n: int, tau: float, low: float = 0.1, top: float = _TOP) -> np.ndarray:
+def _fall(n: int, tau: float, low: float = 0.1, top: float = TOP) -> np.ndarray:
     return low + (top - low) * np.exp(-np.arange(n) / tau)
 
 
-def _accuracy(loss: np.ndarray) -> np.ndarray:
-    """Return the accuracy of a loss, as small networks have it."""
-    return np.exp(-0.28 * np.maximum(loss, 0) ** 1.5)
-
-
-def _way(values: np.ndarray) -> np.ndarray:
-    """Return how much of its way a falling trend has done, 0 to 1 at its lowest."""
-    return (values[0] - values) / max(values[0] - values.min(), 1e-12)
-
-
-def _window(ways: Iterable[np.ndarray]) -> tuple[int, int]:
-    """Return the epochs from which every way stays above `_FLUENT`, and the last before all are above `_COPIES`."""
-    slowest = np.minimum.reduce(list(ways))
-    first = int(np.flatnonzero(slowest < _FLUENT)[-1]) + 2
-    return first, max(first, int(np.flatnonzero(slowest < _COPIES)[-1]) + 1)
-
-
-def _made(
-    name: str,
-    rng: np.random.Generator,
-    setting: Setting,
-    trend: np.ndarray,
-    *,
-    broken_at: int | None = None,
-    turns_at: int | None = None,
-    nothing: bool = False,
-    levels: bool = True,
-) -> Made:
-    """Return the curve of a trend, with noise and the columns of the setting.
-
-    Parameters
-    ----------
-    trend
-        Loss without noise; NaN where it is no number.
-    broken_at, turns_at
-        Indices: from the first on all is lost; what is good lies before the second, the first when None.
-    """
-    n, end = len(trend), next((at for at in (turns_at, broken_at) if at is not None), len(trend))
-    whole = trend[:end]
-    known = whole[np.isfinite(whole)]
-    scatter = setting.noise * (known.max() - known.min() if len(known) else 0.0)
-    loss = trend + scatter * rng.standard_normal(n)
-    accuracy = np.clip(_accuracy(trend) + setting.noise * rng.standard_normal(n), 0, 1)
-    heldout = None
-    if setting.heldout == "tracks":
-        heldout = 0.3 + 1.02 * trend + scatter * rng.standard_normal(n)
-    elif setting.heldout == "overfits":
-        heldout = _overfitting(trend) + scatter * rng.standard_normal(n)
-    expect: tuple[int, int] | None = None
-    if not nothing and end > 0:
-        ways = [_way(whole)]
-        if setting.heldout == "tracks":
-            expect = int(np.flatnonzero(ways[0] < 0.95)[-1]) + 2 if len(whole) > 1 else 1, len(whole)
-        else:
-            if setting.accuracy:
-                ways.append(_way(-_accuracy(whole)))
-            expect = _window(ways) if len(whole) > 1 else (1, 1)
-        expect = min(expect[0], len(whole)), expect[1]
-    columns = {"loss": loss}
-    if setting.accuracy:
-        columns["accuracy"] = accuracy
-    if heldout is not None:
-        columns["val_loss"] = heldout
-    broken_from = None if broken_at is None else broken_at + 1
-    return Made(name, _records(columns), expect, broken_from, levels=levels)
-
-
-def _overfitting(trend: np.ndarray) -> np.ndarray:
-    """Return the held-out loss of a small corpus: it turns up when a third of the way is done."""
-    known = np.where(np.isfinite(trend), trend, _TOP)
-    way = np.maximum.accumulate(_way(known))
-    return np.where(way < 0.35, _TOP - 3.4 * way, _TOP - 1.19 + 1.6 * (way - 0.35)) + 0 * trend
-
-
-def _records(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    n = len(next(iter(columns.values())))
-    return [
-        {"epoch": index + 1}
-        | {name: float(values[index]) if np.isfinite(values[index]) else None for name, values in columns.items()}
-        for index in range(n)
-    ]
-
-
 def healthy(rng: np.random.Generator, setting: Setting) -> Made:
-    return _made("healthy", rng, setting, _fall(setting.n, rng.uniform(0.04, 0.14) * setting.n))
+    return make("healthy", rng, setting, _fall(setting.n, rng.uniform(0.04, 0.14) * setting.n))
 
 
 def noisy(rng: np.random.Generator, setting: Setting) -> Made:
     loud = Setting(setting.n, float(rng.uniform(0.02, 0.04)), setting.accuracy, setting.heldout)
-    return _made("noisy", rng, loud, _fall(setting.n, rng.uniform(0.05, 0.12) * setting.n, low=0.5))
+    return make("noisy", rng, loud, _fall(setting.n, rng.uniform(0.05, 0.12) * setting.n, low=0.5))
 
 
 def late_drop(rng: np.random.Generator, setting: Setting) -> Made:
     """It sits at the level of mere frequencies first."""
     start = int(rng.uniform(0.15, 0.4) * setting.n)
     fall = _fall(setting.n - start, rng.uniform(0.04, 0.09) * setting.n)
-    return _made("late drop", rng, setting, np.concatenate((np.full(start, _TOP), fall)))
+    return make("late drop", rng, setting, np.concatenate((np.full(start, TOP), fall)))
 
 
 def rate_steps(rng: np.random.Generator, setting: Setting) -> Made:
@@ -192,7 +48,7 @@ def rate_steps(rng: np.random.Generator, setting: Setting) -> Made:
     trend = _fall(n, 0.03 * n, low=middle)
     trend[first:] = _fall(n - first, 0.01 * n, low=low, top=trend[first - 1])
     trend[second:] = _fall(n - second, 0.01 * n, low=low - 0.15, top=trend[second - 1])
-    return _made("learning-rate steps", rng, setting, trend)
+    return make("learning-rate steps", rng, setting, trend)
 
 
 def double_descent(rng: np.random.Generator, setting: Setting) -> Made:
@@ -201,40 +57,42 @@ def double_descent(rng: np.random.Generator, setting: Setting) -> Made:
     time = np.arange(n) / n
     at, width, height = rng.uniform(0.2, 0.3), rng.uniform(0.03, 0.06), rng.uniform(0.1, 0.6)
     low = rng.uniform(1.5, 2.2)
-    trend = low + (_TOP - low) * np.exp(-time / 0.05) + height * np.exp(-(((time - at) / width) ** 2))
+    trend = low + (TOP - low) * np.exp(-time / 0.05) + height * np.exp(-(((time - at) / width) ** 2))
     trend -= (low - 0.3) / (1 + np.exp(-(time - at - 2 * width) / 0.025))
-    return _made("double descent", rng, setting, trend)
+    return make("double descent", rng, setting, trend)
 
 
 def heldout_double_descent(rng: np.random.Generator, setting: Setting) -> Made:
     """The held-out loss rises for a while and then falls to its best, where it stays."""
     n = setting.n
     time = np.arange(n) / n
-    made = _made(
+    made = make(
         "held-out double descent",
         rng,
         Setting(n, setting.noise, setting.accuracy, "tracks"),
         _fall(n, rng.uniform(0.08, 0.12) * n, low=1.0),
     )
     hump = rng.uniform(0.4, 0.9) * np.exp(-(((time - 0.2) / 0.06) ** 2))
-    records = [{**row, "val_loss": row["val_loss"] + more} for row, more in zip(made.records, hump.tolist(), strict=True)]
+    records = [
+        {**row, "val_loss": row["val_loss"] + more} for row, more in zip(made.records, hump.tolist(), strict=True)
+    ]
     clean = 0.3 + 1.02 * _fall(n, 0.1 * n, low=1.0) + hump
-    first = int(np.flatnonzero(_way(clean) < 0.95)[-1]) + 2
+    first = int(np.flatnonzero(way(clean) < 0.95)[-1]) + 2
     assert made.expect is not None
     return Made(made.family, records, (max(first, made.expect[0]), n))
 
 
 def power_tail(rng: np.random.Generator, setting: Setting) -> Made:
-    trend = _TOP * np.arange(1, setting.n + 1) ** -rng.uniform(0.4, 0.9)
-    return _made("power tail", rng, setting, trend)
+    trend = TOP * np.arange(1, setting.n + 1) ** -rng.uniform(0.4, 0.9)
+    return make("power tail", rng, setting, trend)
 
 
 def early_blow_up(rng: np.random.Generator, setting: Setting) -> Made:
     """It breaks while it still falls fast: the last epochs before are the best there are."""
     n = setting.n
     at = max(6, int(rng.uniform(0.2, 0.5) * n))
-    trend = np.concatenate((np.linspace(_TOP, rng.uniform(1.5, 3), at), np.full(n - at, 4.6)))
-    made = _made("early blow-up", rng, setting, trend, broken_at=at, levels=False)
+    trend = np.concatenate((np.linspace(TOP, rng.uniform(1.5, 3), at), np.full(n - at, 4.6)))
+    made = make("early blow-up", rng, setting, trend, broken_at=at, levels=False)
     return Made(made.family, made.records, (int(np.ceil(0.9 * at)), at), made.broken_from, levels=False)
 
 
@@ -243,7 +101,7 @@ def late_blow_up(rng: np.random.Generator, setting: Setting) -> Made:
     at = int(rng.uniform(0.5, 0.9) * n)
     trend = _fall(n, rng.uniform(0.03, 0.1) * n)
     trend[at:] = rng.uniform(2.0, 8.0)
-    return _made("late blow-up", rng, setting, trend, broken_at=at)
+    return make("late blow-up", rng, setting, trend, broken_at=at)
 
 
 def slow_divergence(rng: np.random.Generator, setting: Setting) -> Made:
@@ -252,7 +110,7 @@ def slow_divergence(rng: np.random.Generator, setting: Setting) -> Made:
     at, slope = int(rng.uniform(0.4, 0.6) * n), rng.uniform(3, 7) / n
     trend = _fall(n, rng.uniform(0.03, 0.08) * n)
     trend[at:] += slope * np.arange(n - at)
-    return _made("slow divergence", rng, setting, trend, broken_at=min(n - 1, at + int(0.42 / slope)), turns_at=at)
+    return make("slow divergence", rng, setting, trend, broken_at=min(n - 1, at + int(0.42 / slope)), turns_at=at)
 
 
 def oscillation(rng: np.random.Generator, setting: Setting) -> Made:
@@ -261,7 +119,7 @@ def oscillation(rng: np.random.Generator, setting: Setting) -> Made:
     trend = _fall(n, rng.uniform(0.03, 0.08) * n)
     period = max(4.0, rng.uniform(0.05, 0.12) * n)
     trend[at:] += rng.uniform(0.8, 1.5) * (1 - np.cos(2 * np.pi * np.arange(n - at) / period))
-    return _made("oscillation", rng, setting, trend, broken_at=min(n - 1, at + int(period / 2)), turns_at=at)
+    return make("oscillation", rng, setting, trend, broken_at=min(n - 1, at + int(period / 2)), turns_at=at)
 
 
 def spike(rng: np.random.Generator, setting: Setting) -> Made:
@@ -271,8 +129,8 @@ def spike(rng: np.random.Generator, setting: Setting) -> Made:
     known = trend.copy()
     shape = np.array([3.0, 2.5, 1.8, 1.0, 0.5, 0.2])[: max(1, min(6, n // 12))]
     trend[at : at + len(shape)] += shape
-    made = _made("spike and recovery", rng, setting, trend)
-    return Made(made.family, made.records, _made("", rng, setting, known).expect)
+    made = make("spike and recovery", rng, setting, trend)
+    return Made(made.family, made.records, make("", rng, setting, known).expect)
 
 
 def long_recovery(rng: np.random.Generator, setting: Setting) -> Made:
@@ -281,16 +139,16 @@ def long_recovery(rng: np.random.Generator, setting: Setting) -> Made:
     at = int(rng.uniform(0.06, 0.1) * n) + 3
     back = at + 12 + int(0.1 * n)
     trend = np.full(n, 4.6)
-    trend[:at] = np.linspace(_TOP, 2.8, at)
+    trend[:at] = np.linspace(TOP, 2.8, at)
     trend[back:] = _fall(n - back, rng.uniform(0.04, 0.08) * n, top=4.6)
-    return _made("blow-up and recovery", rng, setting, trend)
+    return make("blow-up and recovery", rng, setting, trend)
 
 
 def nan_first(rng: np.random.Generator, setting: Setting) -> Made:
     """The first loss is no number; what follows was trained on from there."""
     trend = _fall(setting.n, 0.1 * setting.n)
     trend[: 1 if rng.random() < 0.5 else setting.n] = np.nan
-    return _made("NaN first", rng, setting, trend, broken_at=0, nothing=True, levels=False)
+    return make("NaN first", rng, setting, trend, broken_at=0, nothing=True, levels=False)
 
 
 def nan_late(rng: np.random.Generator, setting: Setting) -> Made:
@@ -298,14 +156,14 @@ def nan_late(rng: np.random.Generator, setting: Setting) -> Made:
     at = int(rng.uniform(0.5, 0.9) * n)
     trend = _fall(n, rng.uniform(0.03, 0.09) * n)
     trend[at : at + (1 if rng.random() < 0.5 else n)] = np.nan
-    return _made("NaN late", rng, setting, trend, broken_at=at, levels=False)
+    return make("NaN late", rng, setting, trend, broken_at=at, levels=False)
 
 
 def never_learns(rng: np.random.Generator, setting: Setting) -> Made:
     n = setting.n
-    trend = _TOP + np.linspace(0, rng.uniform(-0.05, 0.05), n) * _TOP
-    made = _made("never learns", rng, setting, trend, nothing=True)
-    noise = setting.noise * _TOP * rng.standard_normal(n)
+    trend = TOP + np.linspace(0, rng.uniform(-0.05, 0.05), n) * TOP
+    made = make("never learns", rng, setting, trend, nothing=True)
+    noise = setting.noise * TOP * rng.standard_normal(n)
     records = [{**row, "loss": row["loss"] + more} for row, more in zip(made.records, noise.tolist(), strict=True)]
     return Made(made.family, records, None)
 
@@ -313,18 +171,18 @@ def never_learns(rng: np.random.Generator, setting: Setting) -> Made:
 def diverges_at_once(rng: np.random.Generator, setting: Setting) -> Made:
     trend = np.full(setting.n, rng.uniform(8, 12))
     trend[:3] = 4.4, 4.3, 4.35
-    return _made("diverges at once", rng, setting, trend, broken_at=3, nothing=True)
+    return make("diverges at once", rng, setting, trend, broken_at=3, nothing=True)
 
 
 def still_falling(rng: np.random.Generator, setting: Setting) -> Made:
-    made = _made("still falling", rng, setting, np.linspace(_TOP, rng.uniform(1.5, 3), setting.n), levels=False)
+    made = make("still falling", rng, setting, np.linspace(TOP, rng.uniform(1.5, 3), setting.n), levels=False)
     return Made(made.family, made.records, (int(np.ceil(0.95 * setting.n)), setting.n), levels=False)
 
 
 def short(rng: np.random.Generator, setting: Setting) -> Made:
     n = int(rng.integers(1, 4))
     few = Setting(n, setting.noise, setting.accuracy, setting.heldout if n > 1 else "none")
-    made = _made("1 to 3 epochs", rng, few, np.array([4.4, 3.1, 2.5])[:n], levels=False)
+    made = make("1 to 3 epochs", rng, few, np.array([4.4, 3.1, 2.5])[:n], levels=False)
     return Made(made.family, made.records, (n, n), levels=False)
 
 
@@ -336,21 +194,19 @@ def creeping(rng: np.random.Generator, setting: Setting) -> Made:
     noise = setting.noise * rng.standard_normal((2, n))
     columns = {"loss": heldout - 0.004 * epochs + 0.15 + noise[0], "val_loss": heldout + noise[1]}
     if setting.accuracy:
-        columns["accuracy"] = 0.45 * _way(heldout)
-    first = int(np.flatnonzero(_way(heldout) < 0.95)[-1]) + 2
-    return Made("held-out loss creeps down", _records(columns), (first, n))
+        columns["accuracy"] = 0.45 * way(heldout)
+    first = int(np.flatnonzero(way(heldout) < 0.95)[-1]) + 2
+    return Made("held-out loss creeps down", records_of(columns), (first, n))
 
 
-def _from_trained(
-    name: str, rng: np.random.Generator, setting: Setting, heldout: np.ndarray, loss: np.ndarray
-) -> Made:
+def _from_trained(name: str, rng: np.random.Generator, setting: Setting, heldout: np.ndarray, loss: np.ndarray) -> Made:
     n = len(heldout)
     noise = setting.noise * rng.standard_normal((2, n))
     columns = {"loss": loss + noise[0], "val_loss": heldout + noise[1]}
     if setting.accuracy:
         columns["accuracy"] = np.exp(-0.12 * loss**1.5)
     near = np.flatnonzero(heldout <= heldout.min() + 0.005 * (_UNTRAINED - heldout.min()))
-    return Made(name, _records(columns), (int(near[0]) + 1, int(near[-1]) + 1), None, _UNTRAINED)
+    return Made(name, records_of(columns), (int(near[0]) + 1, int(near[-1]) + 1), None, _UNTRAINED)
 
 
 def trained_levels(rng: np.random.Generator, setting: Setting) -> Made:
@@ -405,6 +261,4 @@ def one(family: Family, seed: int | Iterable[int]) -> Made:
 
 def made(seed: int, per_family: int) -> list[Made]:
     """Return `per_family` curves of every family."""
-    return [
-        one(family, (seed, index, number)) for index, family in enumerate(FAMILIES) for number in range(per_family)
-    ]
+    return [one(family, (seed, index, number)) for index, family in enumerate(FAMILIES) for number in range(per_family)]

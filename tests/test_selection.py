@@ -11,7 +11,6 @@ import pytest
 from curve_families import (
     FAMILIES,
     Family,
-    Made,
     creeping,
     diverges_at_once,
     early_blow_up,
@@ -31,6 +30,7 @@ from curve_families import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_curves import Made
 
 from farm.config import Selection
 from farm.music.encoding import NOTE

@@ -77,7 +77,7 @@ def test_a_bundled_run_ends_where_nothing_better_follows(name: str, after: tuple
     ],
 )
 def test_every_kind_of_run_ends_for_its_own_reason(family: Family, heldout: str, why: str | None) -> None:
-    n = 60 if family is creeping else 300
+    n = {creeping: 60, still_falling: 100}.get(family, 300)
     assert end_of(plainly(family, n=n, heldout=heldout).records)[1] == why
 
 

@@ -174,8 +174,7 @@ def test_more_epochs_are_advised_only_where_they_would_help() -> None:
     heldout = [*np.linspace(14.3, 6.6, 28), *np.linspace(6.61, 6.92, 8)]
     loss = np.linspace(14.8, 3.5, 36)
     records = [
-        {"epoch": n + 1, "loss": a, "val_loss": b}
-        for n, (a, b) in enumerate(zip(loss.tolist(), heldout, strict=True))
+        {"epoch": n + 1, "loss": a, "val_loss": b} for n, (a, b) in enumerate(zip(loss.tolist(), heldout, strict=True))
     ]
     reason = judge(records, [], None, RULE, "x")["reason"]
     assert "best at epoch 28 and rose after it" in reason

@@ -1,8 +1,8 @@
 """The judge stage: lets every snapshot compose, measures what it composed against people, and picks the epoch.
 
 What a snapshot composed is kept beside the run, and what was measured in the verdict, so that a changed rule is judged
-again in moments: only other settings of the samples, other weights or another version of the code, never the rule,
-make a snapshot compose anew. A run that started from a base is held against the base's music too.
+again in moments: only other settings of the samples, other weights or another version of what composes and measures
+make a snapshot compose anew, never the rule. A run that started from a base is held against the base's music too.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 def _conditions(storage: Storage, work: Work, run: str, epoch: int) -> str:
     """Return a digest of all that the measures of a snapshot depend on beside the music: that is the run's own."""
     weights = hashlib.sha256(storage.read_bytes(layout.snapshot(work.style, run, epoch))).hexdigest()
-    return digest([digest(work.recipe.samples), work.seed, CODE_VERSIONS["judge"], weights])
+    return digest([digest(work.recipe.samples), work.seed, CODE_VERSIONS["samples"], weights])
 
 
 def _judged_again(

@@ -168,8 +168,9 @@ def _region(
 ) -> tuple[int, int, str, list[tuple[int, int]], tuple[str, ...]]:
     """Return the range of indices to judge, what ended it (jump, slow, nan or ""), the spikes in it, and flags.
 
-    A short event is a spike; events that follow each other sooner than a spike is long are one. After a longer one that the run recovered from, the later part is judged only if it
-    got clearly further than the earlier one and lasts; else the earlier part, as if it had not recovered.
+    A short event is a spike; events that follow each other sooner than a spike is long are one. After a longer one that
+    the run recovered from, the later part is judged only if it got clearly further than the earlier one and lasts; else
+    the earlier part, as if it had not recovered.
     """
     loss, n = metrics.loss, metrics.n_recorded
     begin, spikes, flags = 0, [], []

@@ -128,7 +128,9 @@ def _about_signal(curve: Curve) -> list[str]:
     told = []
     if heldout is not None and heldout.usable:
         first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
-        lowest = f"the loss on music held out from training is as good as its best ({heldout.best_loss:.2f}, epoch {best})"
+        lowest = (
+            f"the loss on music held out from training is as good as its best ({heldout.best_loss:.2f}, epoch {best})"
+        )
         if heldout.rise <= _TURNED_SHARE:
             return [f"T{lowest[1:]} from epoch {first} on and does not turn up, so it decides."]
         if curve.from_trained:
@@ -172,7 +174,9 @@ def _about_samples(
 def _about_loops(heard: Sequence[Candidate], onsets: Onsets) -> str:
     """Return when the loops end, and whether they come back."""
     by_greedy = onsets.by_greedy
-    what = "The likeliest continuation repeats itself" if by_greedy else "The samples loop more than people do, or wander,"
+    what = (
+        "The likeliest continuation repeats itself" if by_greedy else "The samples loop more than people do, or wander,"
+    )
     bad = [c.epoch for c in heard if (bool(c.looping_greedy) if by_greedy else c.looping or c.loose)]
     if onsets.fluent is None:
         return f"{what} in {'every snapshot' if len(bad) == len(heard) else 'all but single snapshots'}."
