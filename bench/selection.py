@@ -3,6 +3,8 @@
 Truth comes from samples, never from the curve: a snapshot of the 35 bundled runs is good when its greedy sample no
 longer loops (distinct 4-grams at least .25) and its drawn samples do not copy (mean longest match at most people's
 95th percentile, or 12 notes). The samples decide in "with samples" too, so that line is an upper bound by construction.
+What is asked of made curves, and the cost of a verdict, is in `selection_made.py`. Kneedle is the package `kneed`, of
+the extra `bench`.
 
     python bench/selection.py [--json FILE]
 """
@@ -12,16 +14,21 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+try:
+    from kneed import KneeLocator
+except ImportError:
+    KneeLocator = None
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from curve_families import made  # noqa: E402  the made curves live beside the tests that use them too
+from selection_made import baselines, cost, on_families, print_made  # noqa: E402
 
 from farm.config import Selection, Training  # noqa: E402
 from farm.selection.metrics import read_metrics  # noqa: E402
@@ -30,7 +37,6 @@ from farm.selection.verdict import judge  # noqa: E402
 
 CURVES = ROOT / "tests" / "data" / "curves"
 EVERY = 25  # epochs between the snapshots that count
-PER_FAMILY = 10
 
 Row = dict[str, Any]
 Method = Callable[[list[Row], list[Row], Row], int | None]
@@ -98,8 +104,10 @@ def best_of(column: str) -> Method:
     """Return the rule that takes the lowest value of a column."""
 
     def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
-        values = [float(row[column]) for row in metrics]
-        return nearest(snapshots, int(np.nanargmin(values)) + 1)
+        if column not in metrics[0]:
+            return None
+        values = [np.nan if row[column] is None else float(row[column]) for row in metrics]
+        return nearest(snapshots, int(metrics[int(np.nanargmin(values))]["epoch"]))
 
     return pick
 
@@ -120,16 +128,29 @@ def early_stopping(patience: int) -> Method:
     return pick
 
 
-METHODS: dict[str, Method] = {
-    "ours, curve only": ours_curve,
-    "ours, with samples": ours_samples,
-    "ended early, curve only": until_ended(ours_curve),
-    "ended early, with samples": until_ended(ours_samples),
+def knee(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
+    """Return the knee of the training loss that the package kneed finds; None when it finds none."""
+    epochs, loss = ([float(row[name]) for row in metrics] for name in ("epoch", "loss"))
+    if len(epochs) < 2 or len(set(loss)) < 2:
+        return None
+    found = KneeLocator(epochs, loss, curve="convex", direction="decreasing").knee
+    return None if found is None else nearest(snapshots, int(found))
+
+
+USUAL: dict[str, Method] = {
     "last epoch": last,
     "best val_loss": best_of("val_loss"),
     "best loss": best_of("loss"),
     "EarlyStopping, patience 10": early_stopping(10),
     "EarlyStopping, patience 25": early_stopping(25),
+    **({"Kneedle": knee} if KneeLocator is not None else {}),
+}
+METHODS: dict[str, Method] = {
+    "ours, curve only": ours_curve,
+    "ours, with samples": ours_samples,
+    "ended early, curve only": until_ended(ours_curve),
+    "ended early, with samples": until_ended(ours_samples),
+    **USUAL,
 }
 
 
@@ -159,19 +180,9 @@ def on_runs() -> dict[str, Row]:
     return table
 
 
-def on_families() -> dict[str, Row]:
-    """Return, per family of made curves, how many picks are where they must be and how many after a blow-up."""
-    table: dict[str, Row] = {}
-    for curve in made(1, PER_FAMILY):
-        epoch = judge(curve.records, [], None, Selection(replicas=1), "bench")["epoch"]
-        row = table.setdefault(curve.family, {"right": 0, "curves": 0, "after_blow_up": 0})
-        if curve.expect is None:
-            row["right"] += epoch is None
-        else:
-            row["right"] += epoch is not None and curve.expect[0] <= epoch <= curve.expect[1]
-        row["curves"] += 1
-        row["after_blow_up"] += epoch is not None and curve.broken_from is not None and epoch >= curve.broken_from
-    return table
+def on_made(method: Method) -> Callable[[Sequence[Row], Sequence[int]], int | None]:
+    """Return a rule as the made curves ask it."""
+    return lambda records, kept: method(list(records), [{"epoch": epoch} for epoch in kept], {})
 
 
 def main() -> None:
@@ -179,7 +190,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    runs, families = on_runs(), on_families()
+    if KneeLocator is None:
+        print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[bench]')\n")
+    runs, families, seconds = on_runs(), on_families(), cost()
+    rules = baselines({name: on_made(method) for name, method in USUAL.items()})
     tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
     saved = {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)}
     print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
@@ -190,16 +204,14 @@ def main() -> None:
             f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
         )
     print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
-    right, total = (sum(row[key] for row in families.values()) for key in ("right", "curves"))
-    print(f"made curves: {right} of {total} picks where they must be")
-    for family, row in families.items():
-        if row["right"] < row["curves"] or row["after_blow_up"]:
-            print(f"  {family}: {row['right']} of {row['curves']}, {row['after_blow_up']} after the blow-up")
+    print_made(families, rules, seconds)
     if arguments.json:
         result = {
             "runs": runs,
             "ended_early": saved,
             "families": families,
+            "families_by_rule": rules,
+            "cost": seconds,
             "seconds": round(time.perf_counter() - started, 1),
         }
         arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")

@@ -74,7 +74,7 @@ def draft_entry(
             "units": list(work.recipe.network.layers),
             "weights": int(sum(values.size for values in weights.values())),
         },
-        "verdict": dict(verdict),
+        "verdict": {name: value for name, value in verdict.items() if name != "metrics"},  # the page reads the table
         "quality": _quality(storage, style, run, epoch, verdict, receipts),
         "corpus": {
             "pieces": len(music.pieces),

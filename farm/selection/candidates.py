@@ -90,10 +90,7 @@ def read_candidates(
 ) -> list[Candidate]:
     """Return the snapshots ordered by epoch, judged one by one; without any, every epoch of the curve."""
     rows: dict[int, Mapping[str, Any]] = {int(epoch): {} for epoch in curve.metrics.epochs} if not snapshots else {}
-    for snapshot in snapshots:
-        epoch = number(snapshot.get("epoch"))
-        if epoch >= 1 and epoch == int(epoch):
-            rows[int(epoch)] = snapshot
+    rows |= {int(number(snapshot["epoch"])): snapshot for snapshot in snapshots}
     return [_judged(epoch, rows[epoch], curve, against, rule) for epoch in sorted(rows)]
 
 
