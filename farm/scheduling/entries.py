@@ -134,8 +134,7 @@ def _quality(
     lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics(style, run))}
     sample = storage.read_json(layout.sample_notes(style, run, epoch))
     measures, human = sample["measures"], verdict["human"]
-    longest = measures.get("longest")
-    copy = dict(longest) if longest and longest["piece"] is not None else None
+    copy = _longest_copy(measures.get("longest"), epoch, verdict)
     if copy and copy["bar"] is not None:
         copy["bar"] += 1
     valid = [_is_valid(np.array(list(map(tuple, one["notes"])), _ROW)) for one in sample["samples"]]
@@ -149,6 +148,14 @@ def _quality(
         "longest_copy": copy,
         "validity": sum(valid) / len(valid),
     }
+
+
+def _longest_copy(exact: Mapping[str, Any] | None, epoch: int, verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the longest exact copy, or the quote that goes furthest beyond people's where that is longer."""
+    rows = (row.get("quote") for row in verdict["candidates"] if row["epoch"] == epoch)
+    quote = next((quote for quote in rows if quote is not None), None)
+    found = [one for one in (exact, quote) if one and one["piece"] is not None]
+    return dict(max(found, key=lambda one: one["notes"])) if found else None
 
 
 def _is_valid(notes: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from farm.scheduling import ledger
 from farm.scheduling.kinds import compose_samples, heard
 from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import Work
-from farm.selection.measures import human_reference, snapshot_measures
+from farm.selection.measures import VERSION, human_reference, snapshot_measures
 from farm.selection.originality import Index
 from farm.selection.verdict import judge as judge_run
 from farm.storage import Storage
@@ -59,22 +59,24 @@ def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
 def _people(music: Music, index: Index, length: int, kin: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return what the measures say of people's own pieces; of training pieces where none was held out.
 
+    How much people quote is told by the training pieces too, each held against all but its family.
+
     Parameters
     ----------
     kin
         For each piece those akin to it that a base heard.
     """
-    heldout = music.note_arrays("heldout")
-    if heldout:
-        return human_reference(heldout, index, length)
+    heldout, train = music.note_arrays("heldout"), music.note_arrays("train")
     families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
-    return human_reference(music.note_arrays("train"), index, length, families)
+    if heldout:
+        return human_reference(heldout, index, length, families, train)
+    return human_reference(train, index, length, families)
 
 
 def _listen(storage: Storage, work: Work, run: str, epoch: int, music: Music, index: Index) -> dict[str, Any]:
     """Return the measures of one snapshot's samples, composing them when they are not there yet."""
     key, samples = layout.sample_notes(work.style, run, epoch), work.recipe.samples
-    settings = digest([digest(samples), work.seed])
+    settings = digest([digest(samples), work.seed, VERSION])
     if storage.exists(key):
         kept = storage.read_json(key)
         if kept.get("settings") == settings:

@@ -188,10 +188,13 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
     heard = any(candidate.heard for candidate in reading.candidates)
     if heard and against.weak:
         flags.append("weak-reference")
+    if heard and against.quotes is not None and not against.quotes.by_people:
+        flags.append("fixed-copy-levels")
     if epoch is not None and not heard:
         flags.append("not-heard")
     for candidate in reading.candidates:
-        if candidate.epoch == epoch and candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes:
+        far = candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes if against.quotes is None else False
+        if candidate.epoch == epoch and (candidate.one_copies or far):
             flags.append("one-sample-copies")
     near = _neighbours([candidate.epoch for candidate in reading.candidates], epoch)
     if len(near) == 2 and near[1] - near[0] > _SPARSE_SHARE * curve.metrics.n_recorded:
@@ -212,6 +215,8 @@ def _row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
         "safe": candidate.safe,
         "looping": bool(candidate.looping_greedy if onsets.by_greedy else candidate.looping),
         "copying": candidate.copying,
+        "one_copies": candidate.one_copies,
+        **{name: value for name in ("longest", "quote") if (value := getattr(candidate, name)) is not None},
         "too_random": candidate.loose,
         "passes": candidate.safe and passes(candidate, onsets),
     }
