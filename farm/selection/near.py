@@ -1,14 +1,16 @@
 """Passages that stand in a corpus note for note but for one: the same place, the same intervals, one note altered.
 
-Every passage of eight notes is looked up in the corpus and followed both ways from there. On one side it may go on
-after a note of another pitch, time or duration, or after a note too many or too few, if what follows is where it would
-have been. So a passage of 16 notes is found whichever one of them is altered: eight in a row are left as they were.
+Every passage of seven notes is looked up in the corpus and followed both ways from there. It may go on after a note of
+another pitch, time or duration, or after one or two notes too many or too few, if what follows is where it would have
+been. So a passage of 16 notes is found whichever one of them is altered: seven in a row are left as they were, even
+where the altered note changes places with another one of its chord. The tune and the bass of a passage may differ in
+more places, for over another accompaniment some notes of it stick out.
 
 Conventions
 -----------
 Views, symbols, gaps and moments are those of `farm.selection.traces`. k matching symbols are k + 1 notes. Passages
-never cross pieces. Two gaps are equal when they differ by at most a tenth of a beat, or a quarter of the longer one
-looked for: a performer's freedom and a 40 ms jitter hide nothing, a crotchet is never a quaver.
+never cross pieces. Two gaps are equal when they differ by at most a tenth of a beat, or a quarter of the one looked
+for: a player's freedom hides nothing, and a crotchet is never a quaver.
 """
 
 from collections.abc import Sequence
@@ -29,7 +31,7 @@ _LEAST_AFTER = 3  # symbols on the far side of an altered note: fewer agree by c
 _BRIDGES = ((1, 1), (2, 2), (3, 3), (1, 2), (2, 1), (1, 3), (3, 1))  # symbols of query and corpus that may differ
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 MOST_ALTERED = {"merged": 1, "tune": 4, "bass": 4, "chords": 1, "coarse": 1}
-"""How many places of a passage may differ: over another accompaniment some notes of it stick out of the tune."""
+"""How many places of a passage may differ."""
 
 _END, _OUTSIDE = -1, -2  # symbols between the pieces of a corpus and around a query
 

@@ -151,6 +151,6 @@ class Index:
         for exact, name in _SAME_LINE.items():
             far = afar[exact]
             if far["notes"] > quotes.get(name, {"notes": 0})["notes"]:
-                told = {"notes": far["notes"], "fresh": far["notes"], "altered": False, "piece": ELSEWHERE, "bar": None}
+                told = {"notes": far["notes"], "fresh": far["notes"], "altered": 0, "piece": ELSEWHERE, "bar": None}
                 quotes[name] = {**told, "sample_start": far["sample_start"]}
         return {**{f"near{length}": share for length, share in found.shares.items()}, "quotes": quotes}

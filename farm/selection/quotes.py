@@ -5,7 +5,7 @@ that only repeat a figure of the same quote do not count: what is left are its *
 
 Conventions
 -----------
-Views are those of `farm.selection.traces`, passages those of `farm.selection.near`: at most one note altered. A figure
+Views are those of `farm.selection.traces`, passages those of `farm.selection.near`. A figure
 is four symbols on end. `sample_start` is the index of a quote's first note in its view, or of its first chord.
 """
 
@@ -29,7 +29,7 @@ class Quote(NamedTuple):
 
     notes: int
     fresh: int
-    altered: bool
+    altered: int  # in how many places
     piece: str
     bar: int  # where it begins in that piece, counted from 0
     sample_start: int
@@ -57,7 +57,7 @@ def find_quotes(notes: np.ndarray, corpora: Sequence[Corpus], lengths: Sequence[
             best, fresh = _weightiest(trace.symbols, passages)
             piece, bar = view.place(int(passages.at[best]))
             length, start = int(passages.notes[best]), int(passages.begin[best])
-            quote = Quote(length, fresh, bool(passages.altered[best]), names[piece], bar, start)
+            quote = Quote(length, fresh, int(passages.altered[best]), names[piece], bar, start)
             if name not in quotes or quote[:2] > quotes[name][:2]:
                 quotes[name] = quote
         if name in _SHARES_OF:

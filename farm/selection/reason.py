@@ -175,4 +175,5 @@ def told_quote(quote: Mapping[str, Any]) -> str:
     kind = {"tune": " of the tune", "bass": " of the bass"}.get(quote["view"], "")
     what = f"{quote['notes']} {'chords' if quote['view'] == 'chords' else 'notes'}{kind}"
     place = f" of {quote['piece']}" + ("" if quote["bar"] is None else f", bar {quote['bar'] + 1}")
-    return what + place + (", one note altered" if quote["altered"] else "")
+    altered = ("", ", one note altered", f", altered in {quote['altered']} places")[min(quote["altered"], 2)]
+    return what + place + altered

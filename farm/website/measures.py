@@ -143,7 +143,8 @@ def longest_copy(longest: dict[str, Any], path: str) -> str:
     view = longest.get("view")
     where_in = {"tune": " of the tune", "bass": " of the bass"}.get(str(view), "")
     what = plural(notes, "chord" if view == "chords" else "note") + where_in
-    what += ", one of them altered" if longest.get("altered") is True else ""
+    altered = whole(longest.get("altered")) or 0
+    what += ("", ", one of them altered", f", altered in {altered} places")[min(altered, 2)]
     where = path or str(longest.get("piece") or "")
     bar = whole(longest.get("bar"))
     place = (f" as in {where}" if where else "") + ("" if bar is None else f", bar {bar}")
