@@ -72,8 +72,9 @@ def near_index(pieces: Mapping[str, np.ndarray]) -> Corpus:
     return list(pieces), views, None
 
 
-def quotes_of(notes: np.ndarray, corpus: Corpus) -> dict[str, Row]:
-    return {name: quote._asdict() for name, quote in find_quotes(notes, [corpus], ()).quotes.items()}
+def quotes_of(notes: np.ndarray, corpus: Corpus) -> dict[str, list[Row]]:
+    found = find_quotes(notes, [corpus], ()).quotes
+    return {name: [quote._asdict() for quote in listed] for name, listed in found.items()}
 
 
 def people(music: Music, corpus: Corpus, rng: np.random.Generator) -> list[tuple[str, bool, dict[str, int]]]:
@@ -186,8 +187,9 @@ def look(planted: Planted, corpus: Corpus, against: CopyLevels) -> Row:
     """Return whether a planted quote is found where it is from, where the same notes stand too, and flagged."""
     quotes = quotes_of(planted.notes, corpus)
     near = range(planted.bars.start - 1, planted.bars.stop)
-    right = any(quote["piece"] == planted.piece and quote["bar"] in near for quote in quotes.values())
-    twin = any(stands_at(planted.source, quote, corpus, name) for name, quote in quotes.items())
+    listed = [(name, quote) for name, several in quotes.items() for quote in several]
+    right = any(quote["piece"] == planted.piece and quote["bar"] in near for _, quote in listed)
+    twin = any(stands_at(planted.source, quote, corpus, name) for name, quote in listed)
     multiple, _ = excess(weights(quotes), against)
     return {"right": right, "found": right or twin, "flagged": multiple > against.line}
 

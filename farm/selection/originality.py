@@ -143,14 +143,14 @@ class Index:
         Returns
         -------
         near8, near12, near16: share of notes inside quotes of so many notes, the higher one of all notes and the
-        tune. quotes: by view that has any {notes, fresh, altered, piece, bar, sample_start} (`farm.selection.quotes`).
+        tune. quotes: by view that has any a list, the weightiest first, of the fields of `farm.selection.quotes.Quote`.
         """
         corpora = [(corpus.pieces, corpus.near, corpus.skipped(banned)) for corpus in (self, *self.beside)]
         found = find_quotes(notes, corpora, LENGTHS)
-        quotes = {name: quote._asdict() for name, quote in found.quotes.items()}
+        quotes = {name: [quote._asdict() for quote in listed] for name, listed in found.quotes.items()}
         for exact, name in _SAME_LINE.items():
             far = afar[exact]
-            if far["notes"] > quotes.get(name, {"notes": 0})["notes"]:
+            if far["notes"] > max((quote["notes"] for quote in quotes.get(name, [])), default=0):
                 told = {"notes": far["notes"], "fresh": far["notes"], "altered": 0, "piece": ELSEWHERE, "bar": None}
-                quotes[name] = {**told, "sample_start": far["sample_start"]}
+                quotes[name] = [{**told, "sample_start": far["sample_start"]}, *quotes.get(name, [])]
         return {**{f"near{length}": share for length, share in found.shares.items()}, "quotes": quotes}

@@ -1,4 +1,4 @@
-"""The weightiest quote of a piece on every view: how many notes of it are fresh, and the piece and bar it stands in.
+"""The weightiest quotes of a piece on every view: how many notes of them are fresh, the piece and bar they stand in.
 
 A trill of forty notes, an Alberti bass and a scale stand in everybody's music, and their length says nothing. So notes
 that only repeat a figure of the same quote do not count: what is left are its *fresh* notes.
@@ -19,6 +19,7 @@ from farm.selection.traces import read
 
 _FIGURE = 4  # symbols
 _SHARES_OF = ("merged", "tune")
+_MOST = 3  # quotes of a view; people's own commonplaces must not hide the others
 
 Corpus = tuple[Sequence[str], Mapping[str, NearView], "np.ndarray | None"]
 """The names of a corpus's pieces, its views, and which pieces are not searched."""
@@ -36,30 +37,21 @@ class Quote(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was quoted: the weightiest quote by view, none where nothing is, and the share of notes inside quotes."""
+    """What was quoted, the weightiest first, on views where anything is; and the share of notes inside quotes."""
 
-    quotes: dict[str, Quote]
+    quotes: dict[str, list[Quote]]
     shares: dict[int, float]
 
 
 def find_quotes(notes: np.ndarray, corpora: Sequence[Corpus], lengths: Sequence[int]) -> Found:
-    """Return the weightiest quotes of a piece, and the share of its notes inside quotes of the given lengths.
+    """Return the weightiest quotes of a piece that do not overlap, and the share of notes inside those of such lengths.
 
     The share is the higher one of all notes and the tune.
     """
-    quotes: dict[str, Quote] = {}
+    quotes: dict[str, list[Quote]] = {}
     shares = dict.fromkeys(lengths, 0.0)
     for name, trace in read(notes).items():
         parts = [(names, views[name], views[name].search(trace, skipped)) for names, views, skipped in corpora]
-        for names, view, passages in parts:
-            if len(passages.notes) == 0:
-                continue
-            best, fresh = _weightiest(trace.symbols, passages)
-            piece, bar = view.place(int(passages.at[best]))
-            length, start = int(passages.notes[best]), int(passages.begin[best])
-            quote = Quote(length, fresh, int(passages.altered[best]), names[piece], bar, start)
-            if name not in quotes or quote[:2] > quotes[name][:2]:
-                quotes[name] = quote
         if name in _SHARES_OF:
             begin, spans = (
                 np.concatenate([getattr(found, part) for *_, found in parts]) for part in ("begin", "notes")
@@ -67,7 +59,31 @@ def find_quotes(notes: np.ndarray, corpora: Sequence[Corpus], lengths: Sequence[
             for length in lengths:
                 long = spans >= length
                 shares[length] = max(shares[length], covered(begin[long], spans[long], len(trace.notes)))
+        listed = _listed(trace.symbols, parts)
+        if listed:
+            quotes[name] = listed
     return Found(quotes, shares)
+
+
+def _listed(symbols: np.ndarray, parts: list[tuple[Sequence[str], NearView, Passages]]) -> list[Quote]:
+    """Return the weightiest quotes of a view, of all corpora together; each of notes that no other one has."""
+    before, listed = _last_seen(symbols), list[Quote]()
+    while len(listed) < _MOST:
+        found = []
+        for names, view, passages in parts:
+            if len(passages.notes):
+                best, fresh = _weightiest(before, passages)
+                piece, bar = view.place(int(passages.at[best]))
+                start, length, altered, _ = (int(part[best]) for part in passages)
+                found.append(Quote(length, fresh, altered, names[piece], bar, start))
+        if not found:
+            break
+        listed.append(max(found, key=lambda quote: (quote.fresh, quote.notes)))
+        begin, end = listed[-1].sample_start, listed[-1].sample_start + listed[-1].notes
+        apart = [(passages.begin >= end) | (passages.begin + passages.notes <= begin) for *_, passages in parts]
+        kept = [Passages(*(part[rows] for part in one[2])) for one, rows in zip(parts, apart, strict=True)]
+        parts = [(names, view, passages) for (names, view, _), passages in zip(parts, kept, strict=True)]
+    return listed
 
 
 def covered(begins: np.ndarray, spans: np.ndarray, n_notes: int) -> float:
@@ -80,9 +96,8 @@ def covered(begins: np.ndarray, spans: np.ndarray, n_notes: int) -> float:
     return float(np.mean(np.cumsum(reach[:-1]) > 0))
 
 
-def _weightiest(symbols: np.ndarray, passages: Passages) -> tuple[int, int]:
+def _weightiest(before: np.ndarray, passages: Passages) -> tuple[int, int]:
     """Return which passage has most fresh notes, and how many; of equal ones the longest, unaltered, earliest one."""
-    before = _last_seen(symbols)
     order = np.lexsort((passages.at, passages.altered, passages.begin, -passages.notes))
     told = np.stack((passages.notes, passages.begin))[:, order]
     distinct = np.append(True, (np.diff(told, axis=1) != 0).any(axis=0))
