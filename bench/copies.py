@@ -38,8 +38,8 @@ from farm.selection import traces  # noqa: E402
 from farm.selection.copying import FIXED, FIXED_LINE, CopyLevels, copy_levels, excess, weights  # noqa: E402
 from farm.selection.exact import View  # noqa: E402
 from farm.selection.measures import cut_windows  # noqa: E402
-from farm.selection.originality import Index  # noqa: E402
 from farm.selection.near import MOST_ALTERED, NearView  # noqa: E402
+from farm.selection.originality import Index  # noqa: E402
 from farm.selection.quotes import Corpus, find_quotes  # noqa: E402
 from farm.selection.tokens import VIEWS, bars  # noqa: E402
 from farm.storage import Storage  # noqa: E402

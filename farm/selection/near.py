@@ -121,7 +121,7 @@ class NearView:
         begin, end, place, after = i, i + run, at, at + run
         altered = np.zeros(len(i), np.int64)
         for _ in range(self.most_altered):
-            on, back = (pair.beyond(*where, way) for where, way in (((end, after), 1), ((begin - 1, place - 1), -1)))
+            on, back = pair.beyond(end, after, 1), pair.beyond(begin - 1, place - 1, -1)
             on_is_better = on.gained >= back.gained
             best = np.maximum(on.gained, back.gained)
             if best.max(initial=0) == 0:

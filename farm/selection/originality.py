@@ -76,10 +76,10 @@ class Index:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Index":
         """Return an index that `to_arrays` took apart; KeyError where another version of the farm did."""
         views = {name: View(*(arrays[f"{name}.{part}"] for part in _PARTS)) for name in VIEWS}
-        near = {
-            name: NearView(*(arrays[f"near.{name}.{part}"] for part in _NEAR_PARTS), MOST_ALTERED[name])
-            for name in traces.VIEWS
-        }
+        near = {}
+        for name in traces.VIEWS:
+            parts: dict[str, Any] = {part: arrays[f"near.{name}.{part}"] for part in _NEAR_PARTS}
+            near[name] = NearView(**parts, most_altered=MOST_ALTERED[name])
         return cls(tuple(arrays["pieces"].tolist()), views, near)
 
     def measure(self, notes: np.ndarray, exclude: Collection[str] = ()) -> dict[str, Any]:
