@@ -37,9 +37,10 @@ from farm.music.encoding import NOTE
 from farm.selection import repetition
 from farm.selection.curve import analyse
 from farm.selection.events import find_events, smooth
+from farm.selection.exact import suffix_order
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.metrics import read_metrics
-from farm.selection.originality import Index, suffix_order
+from farm.selection.originality import Index
 from farm.selection.tokens import bars, tokens
 from farm.selection.verdict import judge
 

@@ -5,7 +5,8 @@ Conventions
 Short sentences, the pick first, then the curve, the samples, and what to do when nothing is fit to use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from farm.selection.candidates import Candidate, Levels, Onsets
 from farm.selection.curve import Curve
@@ -163,6 +164,9 @@ def _about_samples(
             "samples need not do, so these were held against people instead."
         )
     told += [_about_loops(heard, onsets), _about_copies(heard, onsets, against)]
+    quote = next((c.quote for c in heard if c.epoch == epoch and c.one_copies and c.quote), None)
+    if quote is not None:
+        told.append(f"Sample {quote['sample'] + 1} of it quotes {told_quote(quote)}; listen to it.")
     if epoch is not None and why in ("later", "earlier"):
         told.append(
             f"The curve alone would have taken {'an earlier' if why == 'later' else 'a later'} epoch; "
@@ -191,15 +195,30 @@ def _about_loops(heard: Sequence[Candidate], onsets: Onsets) -> str:
 
 def _about_copies(heard: Sequence[Candidate], onsets: Onsets, against: Levels) -> str:
     """Return whether and when copying begins, and where the line is."""
+    if against.quotes is not None and any("excess_mean" in c.measures for c in heard):
+        unit = "what people quote" if against.quotes.by_people else "what people usually quote"
+        line = f"the line is {against.quotes.line:.2f} times"
+        if onsets.memo is not None:
+            worst = next(c for c in heard if c.epoch == onsets.memo)
+            most = f"the samples quote {worst.measures.get('excess_mean', 0.0):.2f} times {unit}, on average"
+            place = f", the worst {told_quote(worst.quote)}" if worst.quote else ""
+            return f"Copying begins at epoch {onsets.memo}: {most}{place}; {line}."
+        highest = max(c.measures.get("excess_mean", 0.0) for c in heard)
+        return f"Copying never takes hold: the samples quote at most {highest:.2f} times {unit}, on average; {line}."
     line = f"the line is {against.copy_notes:.0f}" + (", as far as people's own reach" if against.by_people else "")
     if onsets.memo is not None:
         longest = next(c.measures["lcs_mean"] for c in heard if c.epoch == onsets.memo)
-        return (
-            f"Copying begins at epoch {onsets.memo}: the longest matches with the corpus are {longest:.0f} notes on "
-            f"average; {line}."
-        )
+        what = f"the longest matches with the corpus are {longest:.0f} notes on average"
+        return f"Copying begins at epoch {onsets.memo}: {what}; {line}."
     longest = max((c.measures.get("lcs_mean", 0.0) for c in heard), default=0.0)
-    return (
-        f"Copying never takes hold: the longest matches with the corpus are at most {longest:.0f} notes "
-        f"on average; {line}."
-    )
+    what = f"the longest matches with the corpus are at most {longest:.0f} notes on average"
+    return f"Copying never takes hold: {what}; {line}."
+
+
+def told_quote(quote: Mapping[str, Any]) -> str:
+    """Return a quote in words: how much, of what, from where; bars as a musician counts them."""
+    kind = {"tune": " of the tune", "bass": " of the bass"}.get(quote["view"], "")
+    what = f"{quote['notes']} {'chords' if quote['view'] == 'chords' else 'notes'}{kind}"
+    place = f" of {quote['piece']}" + ("" if quote["bar"] is None else f", bar {quote['bar'] + 1}")
+    altered = ("", ", one note altered", f", altered in {quote['altered']} places")[min(quote["altered"], 2)]
+    return what + place + altered

@@ -3,7 +3,8 @@
 Conventions
 -----------
 Plain data: numbers that are none are null. In a row the columns of the curve come first, then the measures of the
-samples under their own names, then, as truth values, how the rule judged them.
+samples under their own names, `quotes` with the weightiest of every view; then, as truth values, how the rule judged
+them, and `quote`, the one furthest beyond what people do.
 """
 
 import math
@@ -16,6 +17,8 @@ from farm.selection.candidates import Candidate, Onsets, passes
 from farm.selection.curve import Curve
 
 _COLUMNS = ("loss", "accuracy", "val_loss")
+_NO_NUMBERS = ("longest", "quotes")
+_MADE_OF_QUOTES = ("excess_mean", "excess_max", "quote")  # by the rule
 
 
 def row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
@@ -28,9 +31,12 @@ def row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
         "epoch": candidate.epoch,
         **{name: None if at is None or values is None else float(values[at]) for name, values in columns},
         **{name: value for name, value in candidate.measures.items() if name not in _COLUMNS},
+        **{name: value for name in _NO_NUMBERS if (value := getattr(candidate, name)) is not None},
         "safe": candidate.safe,
         "looping": bool(candidate.looping_greedy if onsets.by_greedy else candidate.looping),
         "copying": candidate.copying,
+        "one_copies": candidate.one_copies,
+        **({} if candidate.quote is None else {"quote": candidate.quote}),
         "too_random": candidate.loose,
         "passes": candidate.safe and passes(candidate, onsets),
     }
@@ -38,7 +44,16 @@ def row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
 
 def measures_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the epoch and the measures of a row, as the rule was given them."""
-    return {name: value for name, value in row.items() if name not in _COLUMNS and not isinstance(value, bool)}
+    left = (*_COLUMNS, *_MADE_OF_QUOTES)
+    return {name: value for name, value in row.items() if name not in left and not isinstance(value, bool)}
+
+
+def without_seen(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a verdict without what is large and only needed to judge again: the table, and every quote but the worst."""
+    kept = {name: value for name, value in verdict.items() if name != "metrics"}
+    human = verdict["human"] and {name: value for name, value in verdict["human"].items() if name != "quotes"}
+    rows = [{name: value for name, value in row.items() if name != "quotes"} for row in verdict["candidates"]]
+    return {**kept, "human": human, "candidates": rows}
 
 
 def plain(value: Any) -> Any:

@@ -219,10 +219,13 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
     heard = any(candidate.heard for candidate in reading.candidates)
     if heard and against.weak:
         flags.append("weak-reference")
+    if heard and against.quotes is not None and not against.quotes.by_people:
+        flags.append("fixed-copy-levels")
     if epoch is not None and not heard:
         flags.append("not-heard")
     for candidate in reading.candidates:
-        if candidate.epoch == epoch and candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes:
+        far = candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes if against.quotes is None else False
+        if candidate.epoch == epoch and (candidate.one_copies or far):
             flags.append("one-sample-copies")
     near = _neighbours([candidate.epoch for candidate in reading.candidates], epoch)
     if len(near) == 2 and near[1] - near[0] > _SPARSE_SHARE * curve.metrics.n_recorded:
