@@ -92,7 +92,7 @@ def read_candidates(
     rows: dict[int, Mapping[str, Any]] = {int(epoch): {} for epoch in curve.metrics.epochs} if not snapshots else {}
     for snapshot in snapshots:
         epoch = number(snapshot.get("epoch"))
-        if epoch >= 1 and epoch == int(epoch):
+        if epoch >= 0 and epoch == int(epoch):
             rows[int(epoch)] = snapshot
     return [_judged(epoch, rows[epoch], curve, against, rule) for epoch in sorted(rows)]
 

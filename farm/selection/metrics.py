@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-Epochs count from 1 and keep the numbers of the table. Losses are in nats per note or any other unit; accuracy
-is a share. Position inside an array is called index.
+Epochs keep the numbers of the table, which count from 1 in the farm and from 0 elsewhere. Losses are in nats per note
+or any other unit; accuracy is a share. Position inside an array is called index.
 """
 
 import math
@@ -36,8 +36,8 @@ class Metrics:
 def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
     """Return the columns of a metrics table, ordered by epoch, up to the first loss that is no number.
 
-    The last record of an epoch counts: a resumed run writes some again. Records without a whole positive epoch
-    are left out. Accuracy and held-out loss (`val_loss`) are used when four fifths of the epochs have them; a gap
+    The last record of an epoch counts: a resumed run writes some again. Records without a whole epoch, 0 or
+    more, are left out. Accuracy and held-out loss (`val_loss`) are used when four fifths of the epochs have them; a gap
     repeats the value before. `broke_at` is what a run says that went on at a lower learning rate. An empty table
     gives empty columns.
 
@@ -49,7 +49,7 @@ def read_metrics(table: Sequence[Mapping[str, Any]]) -> Metrics:
     rows: dict[int, Mapping[str, Any]] = {}
     for record in table:
         epoch = number(record.get("epoch"))
-        if epoch >= 1 and epoch == int(epoch):
+        if epoch >= 0 and epoch == int(epoch):
             rows[int(epoch)] = record
     epochs = np.array(sorted(rows), int)
     loss, accuracy, heldout = (
