@@ -106,7 +106,7 @@ def _csv(path: Path, text: str) -> Table:
     header: list[str] = []
     records, columns, notes = [], [], []
     separator, last = _separator(path, text), text.rstrip().count("\n") + 1
-    for line, last_line, row in _rows(path, text, separator):
+    for line, row in _rows(path, text, separator):
         names = [_plain(cell) for cell in row]
         if not header or names[: len(header)] == header or any(name in EPOCH_NAMES[:2] for name in names):
             header = names[: max((at for at, name in enumerate(names, 1) if name), default=0)]
@@ -114,14 +114,12 @@ def _csv(path: Path, text: str) -> Table:
             continue
         while len(row) > len(header) and not row[-1].strip():
             row.pop()  # a separator at the end of every line
-        cut = len(row) < len(header) or not _could_end(row[-1])
-        if cut and line == last and (len(row) < len(header) or not text.endswith("\n")):
+        if line == last and (len(row) < len(header) or (_is_cut(row[-1]) and not text.endswith("\n"))):
             notes.append(f"line {line} was never finished and is left out")
             continue
         if len(row) != len(header):
-            over = f" up to line {last_line}, a quote is not closed" if last_line > line else ""
             raise LogError(
-                f"{path}:{line}: {len(row)} cells where the header names {len(header)}{over}; "
+                f"{path}:{line}: {len(row)} cells where the header names {len(header)}; "
                 "mend the line, or quote cells that hold the separator"
             )
         cells = zip(header, row, strict=True)
@@ -129,17 +127,19 @@ def _csv(path: Path, text: str) -> Table:
     return Table(path, tuple(records), tuple(columns), tuple(notes))
 
 
-def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, int, list[str]]]:
-    """Yield first line, last line and cells of every row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    before = 0
+def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the first line and the cells of every row that is not blank; no cells for one that ends inside a quote."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True)
+    before, lines = 0, text.rstrip().count("\n") + 1
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield before + 1, reader.line_num, row
+                yield before + 1, row
             before = reader.line_num
     except csv.Error as error:
-        raise LogError(f"{path}:{before + 1}: is no CSV ({error}); {_WANTED}") from error
+        if before + 1 < lines or text.endswith("\n"):
+            raise LogError(f"{path}:{before + 1}: is no CSV ({error}); close its quotes") from error
+        yield lines, []
 
 
 def _separator(path: Path, text: str) -> str:
@@ -173,6 +173,6 @@ def _cell(cell: str, separator: str) -> str:
     return cell.replace(",", ".") if separator != "," and _DECIMAL_COMMA.fullmatch(cell) else cell.strip()
 
 
-def _could_end(cell: str) -> bool:
-    """Tell whether a last cell is whole: a number that is cut off after its point's or exponent's sign is not."""
-    return not re.fullmatch(r"\s*[-+]?(\d*[.,]?\d*[eE][-+]?|[-+]|\d+[.,])", cell)
+def _is_cut(cell: str) -> bool:
+    """Tell whether a last cell is a number that was cut off after its sign, its point or the sign of its exponent."""
+    return re.fullmatch(r"\s*[-+]?(\d*[.,]?\d*[eE][-+]?|[-+]|\d+[.,])", cell) is not None
