@@ -58,6 +58,8 @@ def pick_facts(
     LogError
         When one of the files cannot be read or written, or they do not fit together.
     """
+    if every < 1:
+        raise LogError(f"--every {every}: there is no such step from epoch to epoch; give 1 or more")
     ending = _ending(plot) if plot is not None else ""
     log = read_log(path)
     notes = [*log.notes]

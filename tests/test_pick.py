@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from farm.picking import pick_facts, pick_lines
 from farm.selection.table_text import read_table
 from farm.selection.training_log import read_log, read_people, read_snapshots
 from farm.selection.verdict import judge
+from farm.website.drawing import GOOD, HELD, TRAIN
 
 CURVES = Path(__file__).parent / "data" / "curves"
 NAMES = sorted(path.name.removesuffix(".snap.csv") for path in CURVES.glob("*.snap.csv"))
@@ -390,7 +392,8 @@ def test_the_picture_shows_something(name, tmp_path):
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
     inked = (picture[..., :3] < 0.97).any(axis=2)
     assert 0.02 < inked.mean() < 0.9
-    assert all(part.any() for half in np.array_split(inked, 4) for part in np.array_split(half, 4, axis=1))
+    for colour in (GOOD, TRAIN, HELD):
+        assert (np.abs(picture[..., :3] - to_rgb(colour)) < 0.01).all(axis=2).sum() > 200, "pick and both curves"
 
 
 def test_the_picture_names_what_it_marks(tmp_path):
@@ -437,7 +440,7 @@ def test_exit_codes(tmp_path):
     assert done.stderr == f"{tmp_path / 'none.csv'}: there is no such file; check the name\n"
     done = run(tmp_path / "log.csv", "--every", 0)
     assert done.returncode == 2
-    assert "--every" in done.stderr
+    assert done.stderr.startswith("--every 0: ")
     assert "Traceback" not in done.stderr
 
 

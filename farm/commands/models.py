@@ -13,7 +13,7 @@ def pick(
     metrics: Annotated[Path, typer.Argument(help="A training log: metrics.jsonl, or a CSV as Keras writes it.")],
     snapshots: Annotated[Path | None, typer.Option(help="A CSV of the epochs to choose from, with measures.")] = None,
     human: Annotated[Path | None, typer.Option(help="JSON with the same measures of people's pieces.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Choose from every N-th epoch.")] = 1,
+    every: Annotated[int, typer.Option(metavar="N", help="Choose from every N-th epoch.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw it: a .png or .svg file.")] = None,
     json_out: Json = False,
 ) -> None:
