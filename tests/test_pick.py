@@ -132,7 +132,8 @@ def test_epoch_0_can_be_picked_and_snapshots_count_as_the_log_counts(tmp_path):
     rows[0]["loss"] = rows[0]["val_loss"] = "3"
     (tmp_path / "kept.csv").write_text("epoch\n0\n")
     facts = pick_facts(as_keras(tmp_path / "log.csv", rows), snapshots=tmp_path / "kept.csv")
-    assert facts["epoch"] in (0, None)
+    assert facts["epoch"] == 0
+    assert pick_lines(facts)[0] == "Epoch 0 is the pick."
     assert [row["epoch"] for row in facts["candidates"]] == [0]
 
 

@@ -21,7 +21,8 @@ from farm.selection.metrics import number, read_metrics
 from farm.website.drawing import BAD, GOOD, HELD, INK, SETTINGS, TRAIN, WARN
 
 _LOOK: dict[Any, Any] = {**SETTINGS, "font.size": 9.5, "axes.labelcolor": INK, "text.color": INK}
-_NARROW_SHARE = 0.08  # of the width: a band that is less wide has no room for its name
+_NARROW_SHARE = 0.08  # of the width: a band that is less wide has room for its name only upright
+_LINE_SHARE = 0.015  # and a band as narrow as a line of text has none
 _NAME_SIGNS = 60
 # How far above its start a loss is drawn, in times what it fell: training that blew up, held-out music overfitted.
 _TRAINING_RISE, _HELDOUT_RISE = 0.15, 1.5
@@ -100,10 +101,11 @@ def _draw_bands(
 def _band(axes: Axes, begin: int, end: int, colour: str, name: str) -> None:
     axes.axvspan(begin - 0.5, end + 0.5, color=colour, alpha=0.14, linewidth=0)
     left, right = axes.get_xlim()
-    if name and end + 1 - begin > _NARROW_SHARE * (right - left):
+    width_share = (end + 1 - begin) / (right - left)
+    if name and width_share > _LINE_SHARE:
         axes.annotate(
             name, ((begin + end) / 2, 1), (0, -5), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-            ha="center", va="top", color=colour,
+            ha="center", va="top", color=colour, rotation=0 if width_share > _NARROW_SHARE else 90,
         )  # fmt: skip
 
 
