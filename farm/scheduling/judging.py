@@ -2,7 +2,8 @@
 
 What a snapshot composed is kept beside the run, and what was measured in the verdict, so that a changed rule is judged
 again in moments: only other settings of the samples, other weights or another version of what composes make a snapshot
-compose anew, another version of what measures only measures again. A run that started from a base is held against the base's music too.
+compose anew, and another version of what measures only measures again. A run that started from a base is held against
+the base's music too.
 """
 
 import hashlib

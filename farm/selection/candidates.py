@@ -108,7 +108,9 @@ def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Leve
         for name, value in ((name, number(value)) for name, value in snapshot.items() if name != "epoch")
         if math.isfinite(value)
     }
-    samples, quote, one_copies = snapshot.get("quotes"), None, False
+    told = snapshot.get("quotes")
+    samples = told if isinstance(told, list) else None  # a table of anybody's may call a number that
+    quote, one_copies = None, False
     copying = measures.get("lcs_mean", math.nan) > against.copy_notes
     if samples and against.quotes is not None:
         beyond = [excess(weights(quotes), against.quotes)[0] for quotes in samples]

@@ -7,7 +7,7 @@ there gives single-note repetition); it is the right one where it levels off tog
 
 Conventions
 -----------
-Epochs count from 1 and are those of the table; ranges of indices are half open. Everything is relative: a loss
+Epochs are those of the table, from 1 in the farm; ranges of indices are half open. Everything is relative: a loss
 in bits gives the same reading as one in nats.
 """
 

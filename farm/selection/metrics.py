@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Epochs keep the numbers of the table, which count from 1, or from 0 as Keras's do. Losses are in nats per note or any
+Epochs keep the numbers of the table, from 1 in the farm and from 0 elsewhere. Losses are in nats per note or any
 other unit, negative ones too; accuracy is a share. Position inside an array is called index.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-_EPOCHS = 1e9
+LAST_EPOCH = 10**9  # of a number that may be an epoch
 _LARGEST = 1e100
 _KNOWN_SHARE = 0.8  # of the epochs must carry a value for an optional column to be used
 
@@ -108,7 +108,7 @@ def number(value: Any) -> float:
 def whole(value: Any) -> int | None:
     """Return a value of a table as an epoch: a whole number from 0 on, else None."""
     found = number(value)
-    return int(found) if 0 <= found < _EPOCHS and found == int(found) else None
+    return int(found) if 0 <= found <= LAST_EPOCH and found == int(found) else None
 
 
 def _filled(column: np.ndarray) -> np.ndarray | None:

@@ -49,7 +49,7 @@ def measures_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_seen(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a verdict without what is large and only needed to judge again: the table, and every quote but the worst."""
+    """Return a verdict without what is large and only serves to judge again: the table, and all quotes but the worst."""
     kept = {name: value for name, value in verdict.items() if name != "metrics"}
     human = verdict["human"] and {name: value for name, value in verdict["human"].items() if name != "quotes"}
     rows = [{name: value for name, value in row.items() if name != "quotes"} for row in verdict["candidates"]]

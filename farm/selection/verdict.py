@@ -5,8 +5,8 @@ nearest snapshot that neither loops nor copies is taken, and where there is none
 
 Conventions
 -----------
-Epochs count from 1. The result is the content of verdict.json: plain data, no NaN. It holds all that was seen, so
-that `judge_again` gives the verdict of another rule without anything else.
+Epochs are those of the table, from 1 in the farm. The result is the content of verdict.json: plain data, no NaN. It
+holds all that was seen, so that `judge_again` gives the verdict of another rule without anything else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -214,7 +214,8 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
     heldout = curve.heldout
     if epoch is not None and heldout is not None and not heldout.usable and heldout.rises:
         best = int(curve.metrics.epochs[curve.region[0] + heldout.best])
-        if best < epoch / 2:
+        before = int(curve.metrics.epochs[0]) - 1  # so that a table from 0 is read as one from 1
+        if best - before < (epoch - before) / 2:
             flags.append(f"overfits-early@{best}")
     heard = any(candidate.heard for candidate in reading.candidates)
     if heard and against.weak:
