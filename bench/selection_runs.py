@@ -25,9 +25,10 @@ from typing import Any
 import machine
 import yaml
 from processes import run_farm
+from selection_listening import SEED
 from selection_picks import METHODS, Record, read_run, summary
 from selection_plans import JOBS, TEST, TUNING, Plan
-from selection_training import SEED, Places, settings_of, work
+from selection_training import Places, settings_of, work
 
 from farm.config import BASE
 from farm.scheduling.ledger import read_receipts

@@ -8,45 +8,32 @@ at fixed epochs, denser at the beginning. Only a loss that is no number ends a r
 Conventions
 -----------
 A run's files lie where the farm keeps those of a run, its name being the plan's. Done once, it is never done again.
-Of every snapshot two sets of samples are measured: `rule`, composed with the recipe's settings and seed as the farm
-does, and `truth`, more of them and from other seeds. Seconds are those of the processor.
+Seconds are those of the processor.
 """
 
 import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from selection_listening import SEED, TRUTH_COUNT, TRUTH_NOTES, TRUTH_SEED, Record, listen, rounded
 from selection_plans import Plan
 
 from farm import layout
-from farm.catalog.base_file import BaseFile, open_base
+from farm.catalog.base_file import open_base
 from farm.composing.player import architecture
-from farm.composing.sampling import compose
-from farm.config import Recipe, digest
-from farm.errors import FarmError
+from farm.config import digest
 from farm.music.batches import blocks, whole
-from farm.music.encoding import decode
 from farm.music.features import Features
-from farm.scheduling.kinds import compose_samples
-from farm.selection.figures import Figures
-from farm.selection.measures import human_reference, snapshot_measures
-from farm.selection.originality import Index
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loading import Music, load_music
 from farm.training.stopping import untrained_loss
 
-SEED = 2019
-TRUTH_SEED, TRUTH_COUNT, TRUTH_NOTES = 90_001, 8, 200  # piece i of a seed is piece 0 of seed + i: the two never meet
 _STATE_SECONDS = 15.0
-_DIGITS = 4
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,7 +83,7 @@ def work(plan: Plan, places: Places, minutes: float) -> None:
         trainee = Trainee(shape, music.encoding, recipe, parts, judged, seed=SEED, weights=weights)
         _train(trainee, storage, plan, training.learning_rate, epochs, minutes, shape, music)
         lines = _lines(storage, plan)
-    people, measured = _listen(storage, plan, music, recipe, base)
+    people, measured = listen(storage, plan, music, recipe, base)
     record = {
         "name": plan.name,
         **asdict(plan),
@@ -108,9 +95,9 @@ def work(plan: Plan, places: Places, minutes: float) -> None:
         "planned_epochs": epochs,
         "training_seconds": round(sum(line["seconds"] for line in lines), 1),
         "scoring_seconds": round(sum(row.pop("seconds") for row in measured), 1),
-        "start_loss": round(untrained_loss(music.encoding), _DIGITS) if base else None,
+        "start_loss": rounded(untrained_loss(music.encoding)) if base else None,
         "farm": {"patience_epochs": training.patience_epochs, "max_epochs": training.max_epochs},
-        "metrics": {name: [_rounded(line[name]) for line in lines] for name in ("loss", "val_loss", "accuracy")},
+        "metrics": {name: [rounded(line[name]) for line in lines] for name in ("loss", "val_loss", "accuracy")},
         "people": people,
         "snapshots": measured,
     }
@@ -187,62 +174,3 @@ def _epoch(trainee: Any, epoch: int) -> Record:
     told = {"loss": learned["loss"], "accuracy": learned["accuracy"], "val_loss": held["loss"]}
     found = {name: float(value) if is_whole else None for name, value in told.items()}
     return {"epoch": epoch, **found, "seconds": round(time.process_time() - began, 3)}
-
-
-def _listen(
-    storage: Storage, plan: Plan, music: Music, recipe: Recipe, base: BaseFile | None
-) -> tuple[Record, list[Record]]:
-    """Return people's level for both sets of samples, and what every snapshot's two sets measure."""
-    index = Index.build(music.note_arrays("train"))
-    if base is not None:
-        index = replace(index, figures=Figures(base.figures))
-    pieces = music.note_arrays("heldout")
-    families = None if pieces else music.families()
-    lengths = {"rule": recipe.samples.notes, "truth": TRUTH_NOTES}
-    level = {
-        length: human_reference(pieces or music.note_arrays("train"), index, length, families)
-        for length in set(lengths.values())
-    }
-    measured = []
-    for epoch in snapshots.epochs(storage, plan.style, plan.name):
-        key = layout.sample_notes(plan.style, plan.name, epoch)
-        if not storage.exists(key):
-            storage.write_json(key, _score(storage, plan, epoch, music, recipe, index))
-        measured.append(storage.read_json(key))
-    return {name: _plain(level[length]) for name, length in lengths.items()}, measured
-
-
-def _score(storage: Storage, plan: Plan, epoch: int, music: Music, recipe: Recipe, index: Index) -> Record:
-    """Return what a snapshot's two sets of samples measure; empty where the network answers with no numbers."""
-    samples, began = recipe.samples, time.process_time()
-    try:
-        drawn, greedy = compose_samples(storage, plan.style, plan.name, epoch, music=music, recipe=recipe, seed=SEED)
-        more = compose(
-            snapshots.player(storage, plan.style, plan.name, epoch),
-            music.encoding,
-            notes=TRUTH_NOTES,
-            metre=music.usual_metre,
-            seed=TRUTH_SEED,
-            temperature=samples.temperature,
-            top_p=samples.top_p,
-            count=TRUTH_COUNT,
-        )
-    except FarmError:
-        return {"epoch": epoch, "rule": {}, "truth": {}, "seconds": 0.0}
-    rule = snapshot_measures([notes for notes, _ in drawn], greedy, index)
-    truth = snapshot_measures([decode(piece.events, music.encoding) for piece in more], None, index)
-    seconds = time.process_time() - began
-    return {"epoch": epoch, "rule": _plain(rule), "truth": _plain(truth), "seconds": seconds}
-
-
-def _plain(measures: Mapping[str, Any]) -> Record:
-    """Return measures rounded, without where the longest copy comes from."""
-    found: Record = {}
-    for name, value in measures.items():
-        if name != "longest":
-            found[name] = [_rounded(one) for one in value] if isinstance(value, list) else _rounded(value)
-    return found
-
-
-def _rounded(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int) else float(np.round(value, _DIGITS))
