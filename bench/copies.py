@@ -277,13 +277,18 @@ def show(results: Row) -> None:
         print(f"{style:<13}{levels:<40}{row['line']:>5.2f}{alarm['windows']:>9}{share:>8}{held:>10}  {by_view}")
     print(f"all: {total[0]:.0f} of {total[1]:.0f} windows, {total[0] / max(1, total[1]):.1%}\n")
     show_fixed(styles)
-    print(f"{'planted':<20}{'of':>6}{'right place':>13}{'found':>8}{'flagged':>9}")
-    for kind in next(iter(styles.values()))["planted"] if styles else ():
-        names = ("of", "right", "found", "flagged")
-        told = {name: sum(row["planted"][kind][name] for row in styles.values()) for name in names}
-        print(f"{kind:<20}{told['of']:>6}{told['right']:>13}{told['found']:>8}{told['flagged']:>9}")
+    print_table(results)
     for about, row in results.get("cost", {}).items():
         print(about, json.dumps(row))
+
+
+def print_table(results: Row) -> None:
+    """Print how many of the planted quotes were found and flagged, all styles together."""
+    styles = results["styles"]
+    print(f"{'planted':<20}{'of':>6}{'found':>8}{'flagged':>9}")
+    for kind in next(iter(styles.values()))["planted"] if styles else ():
+        told = {name: sum(row["planted"][kind][name] for row in styles.values()) for name in ("of", "found", "flagged")}
+        print(f"{kind:<20}{told['of']:>6}{told['found']:>8}{told['flagged']:>9}")
 
 
 def show_fixed(styles: Row) -> None:

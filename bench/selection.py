@@ -28,6 +28,7 @@ except ImportError:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from machine import describe  # noqa: E402
 from selection_made import baselines, cost, on_families, print_made  # noqa: E402
 
 from farm.config import Selection, Training  # noqa: E402
@@ -185,6 +186,20 @@ def on_made(method: Method) -> Callable[[Sequence[Row], Sequence[int]], int | No
     return lambda records, kept: method(list(records), [{"epoch": epoch} for epoch in kept], {})
 
 
+def print_table(facts: Row) -> None:
+    """Print what was measured."""
+    print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
+    for name, row in facts["runs"].items():
+        shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
+        print(
+            f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
+            f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
+        )
+    saved = facts["ended_early"]
+    print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
+    print_made(facts["families"], facts["families_by_rule"], facts["cost"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the epoch selector on the bundled and on made curves.")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
@@ -192,29 +207,19 @@ def main() -> None:
     started = time.perf_counter()
     if KneeLocator is None:
         print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[bench]')\n")
-    runs, families, seconds = on_runs(), on_families(), cost()
-    rules = baselines({name: on_made(method) for name, method in USUAL.items()})
     tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
-    saved = {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)}
-    print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
-    for name, row in runs.items():
-        shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
-        print(
-            f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
-            f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
-        )
-    print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
-    print_made(families, rules, seconds)
+    facts = {
+        "machine": describe(),
+        "runs": on_runs(),
+        "ended_early": {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)},
+        "families": on_families(),
+        "families_by_rule": baselines({name: on_made(method) for name, method in USUAL.items()}),
+        "cost": cost(),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    print_table(facts)
     if arguments.json:
-        result = {
-            "runs": runs,
-            "ended_early": saved,
-            "families": families,
-            "families_by_rule": rules,
-            "cost": seconds,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+        arguments.json.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Conventions
 -----------
 Of every snapshot two sets of samples are measured: `rule`, composed with the recipe's settings and seed as the farm
-does, and `truth`, more of them and from other seeds. The truth has one measure more, that no rule sees: `bits`, what an
+does, and `truth`, more of them and from other seeds. Of quotes only the weights are kept, a list for each sample in the
+order of `farm.selection.copying.FIXED`. The truth has one measure more, that no rule sees: `bits`, what an
 n-gram of the style's music (`farm.music.baselines`) gives a note. Random music costs more of them than people's.
 """
 
@@ -24,6 +25,8 @@ from farm.music.baselines import evaluate
 from farm.music.batches import BLOCK_SHARE
 from farm.music.encoding import decode
 from farm.scheduling.kinds import compose_samples
+from farm.scheduling.work import CODE_VERSIONS
+from farm.selection.copying import weights
 from farm.selection.figures import Figures
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.originality import Index
@@ -33,6 +36,7 @@ from farm.training.loading import Music
 
 SEED = 2019
 TRUTH_SEED, TRUTH_COUNT, TRUTH_NOTES = 90_001, 8, 200  # piece i of a seed is piece 0 of seed + i: the two never meet
+MEASURED_BY = CODE_VERSIONS["measures"]
 _DIGITS = 4
 _MOST_WINDOWS = 60  # of people's, spread over all
 _ENDS = (("", 95), ("_low", 5))
@@ -47,19 +51,19 @@ def listen(
     index = Index.build(music.note_arrays("train"))
     if base is not None:
         index = replace(index, figures=Figures(base.figures))
-    pieces = music.note_arrays("heldout")
-    families = None if pieces else music.families()
+    heldout, train = music.note_arrays("heldout"), music.note_arrays("train")
     lengths = {"rule": recipe.samples.notes, "truth": TRUTH_NOTES}
     level = {
-        length: human_reference(pieces or music.note_arrays("train"), index, length, families)
+        length: human_reference(heldout or train, index, length, music.families(), train if heldout else None)
         for length in set(lengths.values())
     }
     measured = []
     for epoch in snapshots.epochs(storage, plan.style, plan.name):
         key = layout.sample_notes(plan.style, plan.name, epoch)
-        if not storage.exists(key):
-            storage.write_json(key, _score(storage, plan, epoch, music, recipe, index))
-        measured.append(storage.read_json(key))
+        if not storage.exists(key) or storage.read_json(key).get("measured_by") != MEASURED_BY:
+            scored = _score(storage, plan, epoch, music, recipe, index)
+            storage.write_json(key, {**scored, "measured_by": MEASURED_BY})
+        measured.append({name: value for name, value in storage.read_json(key).items() if name != "measured_by"})
     people = {name: plain(level[length]) for name, length in lengths.items()}
     people["truth"] |= _people_bits(music, recipe)
     return people, measured
@@ -123,10 +127,13 @@ def _bits(learnt: Sequence[np.ndarray], asked: Sequence[np.ndarray], music: Musi
 
 
 def plain(measures: Mapping[str, Any]) -> Record:
-    """Return measures rounded, without where the longest copy comes from."""
+    """Return measures rounded, without where copies come from; quotes as their weights, people's as they are."""
     found: Record = {}
     for name, value in measures.items():
-        if name != "longest":
+        if name == "quotes":
+            is_of_people = isinstance(value, Mapping)
+            found[name] = value if is_of_people else [list(weights(quotes).values()) for quotes in value]
+        elif name != "longest":
             found[name] = [rounded(one) for one in value] if isinstance(value, list) else rounded(value)
     return found
 

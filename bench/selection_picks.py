@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from farm.config import Selection
+from farm.selection.copying import FIXED, copy_levels, excess
 from farm.selection.metrics import read_metrics
 from farm.selection.settled import settled
 from farm.selection.verdict import judge
 from farm.training.stopping import is_broken
 
-COPY_NOTES = (12, 40)  # people's longest matches count from and up to here
+_LIMITS = Selection(copy_floor_notes=12, copy_ceiling_notes=40)  # people's quotes count from and up to here
 LEAST_DISTINCT4 = 0.25
 LOOPS_ALWAYS_FINE, MOST_LOOPS = 0.1, 0.3  # of the notes; the second where too little is known of people
 MIN_DELTA = 0.01  # nats that EarlyStopping calls better
@@ -45,12 +46,32 @@ def faults(measures: Mapping[str, Any], people: Mapping[str, Any]) -> list[str]:
     known = not people["weak"] and "lcs" in worst
     distinct4 = max(worst["distinct4"], LEAST_DISTINCT4) if known else LEAST_DISTINCT4
     loops = max(worst["loop_share"], LOOPS_ALWAYS_FINE) if known else MOST_LOOPS
-    copy_notes = float(np.clip(worst["lcs"], *COPY_NOTES)) if known else COPY_NOTES[0]
     found = ["loops"] if measures["distinct4"] < distinct4 or measures["loop_share"] > loops else []
-    found += ["copies"] if measures["lcs_mean"] > copy_notes else []
+    found += ["copies"] if _copies(measures["quotes"], people["quotes"]) else []
     is_random = any(measures[name] < worst[name] for name in ("known2", "known3") if name in measures and name in worst)
     is_random |= "bits" in worst and measures["bits"] is not None and measures["bits"] > worst["bits"]
     return found + (["random"] if is_random else [])
+
+
+def _copies(quotes: Sequence[Sequence[int]], people: Mapping[str, Any]) -> bool:
+    """Tell whether samples quote more than people do, on average over their weights by view."""
+    against = copy_levels(people, _LIMITS)
+    beyond = [excess(dict(zip(FIXED, weights, strict=True)), against)[0] for weights in quotes] if against else [0.0]
+    return against is not None and mean(beyond) > against.line
+
+
+def _told(measures: Mapping[str, Any]) -> Record:
+    """Return measures as the rule asks for them: the weights of quotes as quotes from nowhere."""
+    unknown = {"altered": 0, "piece": "", "bar": None}
+    quotes = [
+        {
+            view: [{"fresh": notes, "notes": notes, **unknown}]
+            for view, notes in zip(FIXED, weights, strict=True)
+            if notes
+        }
+        for weights in measures.get("quotes", ())
+    ]
+    return {**measures, "quotes": quotes} if quotes else dict(measures)
 
 
 def blow_up(record: Record) -> int | None:
@@ -92,7 +113,7 @@ def _ours(by_samples: bool, is_farmed: bool) -> Method:
         rows, rule = rows_of(record), Selection(replicas=1)
         last = _farmed(record, rows, rule) if is_farmed else len(rows)
         kept = [row for row in record["snapshots"] if row["epoch"] <= last]
-        measured = [{"epoch": row["epoch"], **(row["rule"] if by_samples else {})} for row in kept]
+        measured = [{"epoch": row["epoch"], **(_told(row["rule"]) if by_samples else {})} for row in kept]
         people = record["people"]["rule"] if by_samples else None
         found = judge(rows[:last], measured, people, rule, "bench", start_loss=record["start_loss"])
         return (found["epoch"], found["fit"]) if measured else (None, False)

@@ -25,7 +25,7 @@ from typing import Any
 import machine
 import yaml
 from processes import run_farm
-from selection_listening import SEED
+from selection_listening import MEASURED_BY, SEED
 from selection_picks import METHODS, Record, read_run, summary
 from selection_plans import JOBS, TEST, TUNING, Plan
 from selection_training import Places, settings_of, work
@@ -94,7 +94,8 @@ def _is_done(plan: Plan, places: Places, minutes: float) -> bool:
     if not file.exists():
         return False
     record = json.loads(file.read_text())
-    return (record["settings"], record["minutes"]) == (settings_of(plan, places.base_digest), minutes)
+    done = (record["settings"], record["minutes"], record.get("measured_by"))
+    return done == (settings_of(plan, places.base_digest), minutes, MEASURED_BY)
 
 
 def write_json(file: Path, plans: Sequence[Plan], places: Places, minutes: float) -> dict[str, Any]:

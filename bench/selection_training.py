@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selection_listening import SEED, TRUTH_COUNT, TRUTH_NOTES, TRUTH_SEED, Record, listen, rounded
+from selection_listening import MEASURED_BY, SEED, TRUTH_COUNT, TRUTH_NOTES, TRUTH_SEED, Record, listen, rounded
 from selection_plans import Plan
 
 from farm import layout
@@ -90,6 +90,7 @@ def work(plan: Plan, places: Places, minutes: float) -> None:
         "learning_rate": training.learning_rate,
         "raised_after": plan.raised_after(epochs),
         "settings": settings,
+        "measured_by": MEASURED_BY,
         "minutes": minutes,
         "notes": notes,
         "planned_epochs": epochs,

@@ -1,6 +1,8 @@
 """Copies on five views: whatever the key, the altered note or the player, with piece and bar, held against people."""
 
+import json
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from farm.selection.copying import FIXED, FIXED_LINE, copy_levels, excess, worst
 from farm.selection.figures import Figures
 from farm.selection.measures import human_reference, snapshot_measures
 from farm.selection.originality import ELSEWHERE, Index
-from farm.selection.verdict import judge
+from farm.selection.rows import without_seen
+from farm.selection.verdict import judge, judge_again
 
 RULE = Selection(replicas=1)
 QUICK = settings(max_examples=30, deadline=None, derandomize=True)
@@ -230,6 +233,7 @@ def test_runs_without_quotes_are_judged_as_before():
     assert levels({"lcs": [6, 14], "distinct4": [0.7, 0.4]}, RULE).quotes is None
 
 
+@cache
 def reference() -> dict[str, Any]:
     heldout = {f"h{seed}": piece(700 + seed, 150) for seed in range(4)}
     return human_reference(heldout, INDEX, 60, {name: [name] for name in (*CORPUS, *heldout)}, CORPUS)
@@ -242,12 +246,14 @@ def test_training_pieces_tell_how_much_people_quote_with_their_families_left_out
     assert max(found["quotes"]["weights"]["merged"]) < 14
 
 
-def judged(samples: list[np.ndarray]) -> dict[str, Any]:
-    measures = snapshot_measures(samples, None, INDEX)
+def judged(samples: list[np.ndarray], *later: list[np.ndarray], rule: Selection = RULE) -> dict[str, Any]:
+    """Return the verdict on a run whose snapshots composed these samples, the last of them in every later one."""
     metrics = [{"epoch": n, "loss": 2 + 8 * 0.8**n, "accuracy": 0.6 - 0.5 * 0.8**n} for n in range(1, 61)]
-    snapshots = [{"epoch": epoch, **measures} for epoch in (20, 40, 60)]
+    measured = [snapshot_measures(one, None, INDEX) for one in (samples, *later)]
+    measured += [measured[-1]] * (3 - len(measured))
+    snapshots = [{"epoch": 20 * (n + 1), **measures} for n, measures in enumerate(measured)]
     people = {"lcs": [6, 14], "distinct4": [0.7, 0.2], "loop_share": [0.1, 0.5], "quotes": reference()["quotes"]}
-    return judge(metrics, snapshots, people, RULE, "x")
+    return judge(metrics, snapshots, people, rule, "x")
 
 
 def test_one_sample_that_quotes_is_flagged_and_named_though_the_others_do_not():
@@ -272,6 +278,30 @@ def test_samples_that_all_quote_are_copies():
     assert found["copying_begins"] == 20
     assert all(row["copying"] for row in found["candidates"])
     assert "times what people quote" in found["reason"]
+
+
+def test_another_rule_on_a_verdict_weighs_the_quotes_anew():
+    snapshots = [[piece(800 + n, 50) for n in range(4)]] + [
+        [planted(CORPUS[f"p{n}"][10 : 10 + length]) for n in range(4)] for length in (30, 40)
+    ]
+    first = judged(*snapshots)
+    assert (first["epoch"], first["copying_begins"]) == (20, 40)
+    stored = json.loads(json.dumps(first, allow_nan=False))
+    assert judge_again(stored, RULE) == first
+    lenient = Selection(replicas=1, copy_floor_notes=38, copy_ceiling_notes=60)
+    again = judge_again(stored, lenient)
+    assert again == judged(*snapshots, rule=lenient)
+    assert again["copying_begins"] == 60
+    assert judge_again(again, RULE) == first
+
+
+def test_the_catalog_keeps_the_worst_quote_and_none_of_the_others():
+    found = judged([planted(CORPUS[f"p{n}"][10:50]) for n in range(4)])
+    kept = without_seen(found)
+    assert len(json.dumps(kept)) < 0.5 * len(json.dumps(found))
+    assert kept["candidates"][0]["quote"] == found["candidates"][0]["quote"]
+    assert kept["human"]["lcs"] == [6, 14]
+    assert not {"metrics", "quotes"} & {*kept, *kept["human"], *kept["candidates"][0]}
 
 
 def test_the_worst_quote_is_the_one_furthest_beyond_its_level():

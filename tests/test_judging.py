@@ -14,7 +14,7 @@ from farm.corpus.reading_batches import read_batch
 from farm.corpus.sandbox import Sandbox
 from farm.corpus.sources import list_files
 from farm.farm_config import Source, Style
-from farm.scheduling import judging, work
+from farm.scheduling import judging, samples, work
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
@@ -57,8 +57,8 @@ def folder(tmp_path_factory):
 def judge(folder, monkeypatch):
     """Return what judges the run by a recipe and tells how many snapshots composed, and the verdict."""
     composed = []
-    compose = judging.compose_samples
-    monkeypatch.setattr(judging, "compose_samples", lambda *a, **k: composed.append(a[3]) or compose(*a, **k))
+    compose = samples.compose_samples
+    monkeypatch.setattr(samples, "compose_samples", lambda *a, **k: composed.append(a[3]) or compose(*a, **k))
 
     def judged(**changed):
         composed.clear()
@@ -88,6 +88,20 @@ def test_only_what_changes_the_samples_composes_again(folder, judge, monkeypatch
     monkeypatch.setattr(judging, "load_music", None)  # a changed rule needs neither the music nor the index of it
     monkeypatch.setitem(work.CODE_VERSIONS, "judge", 999)
     assert judge() == (0, first)
+
+
+def test_another_way_to_measure_measures_the_same_notes_again_and_composes_nothing(folder, judge, monkeypatch):
+    first = judge()[1]
+    measured = []
+    measure = samples.snapshot_measures
+    monkeypatch.setattr(samples, "snapshot_measures", lambda *a: measured.append(measure(*a)) or measured[-1])
+    monkeypatch.setitem(work.CODE_VERSIONS, "measures", 999)
+    composed, again = judge()
+    assert (composed, len(measured)) == (0, 4)
+    assert {**again, "heard_as": ""} == {**first, "heard_as": ""}
+    assert measured[0]["greedy_distinct4"] == first["candidates"][0]["greedy_distinct4"]
+    assert judge() == (0, again)
+    assert len(measured) == 4
 
 
 def test_other_samples_another_version_other_weights_or_lost_samples_compose(folder, judge, monkeypatch):

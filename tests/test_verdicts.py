@@ -41,7 +41,8 @@ RECORD = st.fixed_dictionaries(
     {}, optional={"epoch": EPOCH, "loss": ODD, "accuracy": ODD, "val_loss": ODD, "broke_at": st.integers(-1, 9)}
 )
 SNAPSHOT = st.fixed_dictionaries(
-    {"epoch": EPOCH}, optional={name: ODD for name in (*FINE, "lcs_max", "loss", "safe", "longest")}
+    {"epoch": EPOCH},
+    optional={name: ODD for name in (*FINE, "lcs_max", "loss", "safe", "longest", "quote", "excess_mean")},
 )
 
 

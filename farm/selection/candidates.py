@@ -21,6 +21,9 @@ from farm.selection.copying import CopyLevels, Quotes, copy_levels, excess, weig
 from farm.selection.curve import Curve
 from farm.selection.metrics import number
 
+MADE_OF_QUOTES = ("excess_mean", "excess_max", "quote")
+"""What the rule tells of the quotes of a snapshot; not measures, whoever gives them."""
+
 _LOOPS_ALWAYS_FINE = 0.1  # share of notes in loops that no style is blamed for, however little its people loop
 
 
@@ -105,10 +108,10 @@ def read_candidates(
 def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Levels, rule: Selection) -> Candidate:
     measures = {
         name: value
-        for name, value in ((name, number(value)) for name, value in snapshot.items() if name != "epoch")
-        if math.isfinite(value)
+        for name, value in ((name, number(value)) for name, value in snapshot.items())
+        if math.isfinite(value) and name not in ("epoch", *MADE_OF_QUOTES)
     }
-    told = snapshot.get("quotes")
+    told, longest = snapshot.get("quotes"), snapshot.get("longest")
     samples = told if isinstance(told, list) else None  # a table of anybody's may call a number that
     quote, one_copies = None, False
     copying = measures.get("lcs_mean", math.nan) > against.copy_notes
@@ -132,7 +135,7 @@ def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Leve
         loose=bool(comparable) and not knows,
         knows=knows if comparable else None,
         measures=measures,
-        longest=snapshot.get("longest"),
+        longest=longest if isinstance(longest, Mapping) else None,
         quotes=samples and [{view: listed[:1] for view, listed in quotes.items()} for quotes in samples],
         quote=quote,
         one_copies=one_copies,

@@ -7,6 +7,7 @@ the measures of which more is better (`distinct4`, `known2`, `known3`, `n_pitche
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,6 @@ _MIN_WINDOWS = 8  # fewer, or fewer than four pieces, are a weak reference
 _MIN_PIECES = 4
 _MOST_STAND_INS = 120  # windows: enough for a percentile, and a few seconds
 _NO_NUMBERS = ("longest", "quotes")
-
-VERSION = 2
-"""Raised by hand when the same notes would be measured otherwise."""
 
 
 def snapshot_measures(samples: Sequence[np.ndarray], greedy: np.ndarray | None, index: Index) -> dict[str, Any]:
@@ -77,7 +75,8 @@ def human_reference(
         training pieces stand in for held-out ones.
     stand_ins
         Training pieces that tell, besides the others, how much people quote: a percentile needs more music than most
-        styles hold out. Some of their windows are taken, evenly.
+        styles hold out. Some of their windows are taken, evenly. They are not sought in the `figures` of the index,
+        where a piece cannot be told from itself.
 
     Returns
     -------
@@ -96,7 +95,8 @@ def human_reference(
     ]
     others = others[:: max(1, -(-len(others) // _MOST_STAND_INS))]
     told = [weights(row["quotes"]) for row in rows]
-    told += [weights(index.measure(window, (families or {}).get(piece, ()))["quotes"]) for piece, window in others]
+    known = replace(index, figures=None)
+    told += [weights(known.measure(window, (families or {}).get(piece, ()))["quotes"]) for piece, window in others]
     reference: dict[str, Any] = {
         "pieces": n_pieces,
         "windows": len(rows),

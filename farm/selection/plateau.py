@@ -25,7 +25,7 @@ class HeldOut:
     rises: bool  # after its best, by more than the rule allows
     near: int  # first index at which it has done all but the flat share of its drop
     first: int  # first index as good as its best
-    most: int  # the same with half the margin
+    most: int  # the same with half the margin; the lowest of the epochs that smoothing cannot tell from it
     best: int  # index of its lowest from `first` on
     best_loss: float
     rise: float  # after the best, as a share of its drop
@@ -103,11 +103,12 @@ def read_heldout(
     creep = gained / max(2, len(smoothed) // 4) * 10 / unit if unit else 0.0
     converged = gained <= rule.not_converged_share * drop and creep <= rule.learning_share
     margin = rule.heldout_margin_share * unit
-    near, first, most = (
+    near, first, nearer = (
         int(np.flatnonzero(smoothed <= lowest + feigned + above)[0])
         for above in (max(margin, rule.flat_share * own_drop), margin, margin / 2)
     )
     best = first + int(np.argmin(heldout[first:]))
+    most = nearer + int(np.argmin(heldout[nearer : nearer + width]))
     after = float(np.median(smoothed[max(len(smoothed) - tail, int(np.argmin(smoothed))) :]))
     rise, gap = max(0.0, after - lowest - feigned) / drop, (end - end_loss) / drop
     rises = rise > rule.heldout_rise_share

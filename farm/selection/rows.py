@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from farm.selection.candidates import Candidate, Onsets, passes
+from farm.selection.candidates import MADE_OF_QUOTES, Candidate, Onsets, passes
 from farm.selection.curve import Curve
 
 _COLUMNS = ("loss", "accuracy", "val_loss")
 _NO_NUMBERS = ("longest", "quotes")
-_MADE_OF_QUOTES = ("excess_mean", "excess_max", "quote")  # by the rule
 
 
 def row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
@@ -44,12 +43,12 @@ def row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
 
 def measures_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the epoch and the measures of a row, as the rule was given them."""
-    left = (*_COLUMNS, *_MADE_OF_QUOTES)
+    left = (*_COLUMNS, *MADE_OF_QUOTES)
     return {name: value for name, value in row.items() if name not in left and not isinstance(value, bool)}
 
 
 def without_seen(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a verdict without what is large and only serves to judge again: the table, and all quotes but the worst."""
+    """Return a verdict without what is large and only serves to judge again: the table, all quotes but the worst."""
     kept = {name: value for name, value in verdict.items() if name != "metrics"}
     human = verdict["human"] and {name: value for name, value in verdict["human"].items() if name != "quotes"}
     rows = [{name: value for name, value in row.items() if name != "quotes"} for row in verdict["candidates"]]
