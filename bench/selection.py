@@ -18,21 +18,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-try:
-    from kneed import KneeLocator
-except ImportError:
-    KneeLocator = None
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from machine import describe  # noqa: E402
 from selection_made import baselines, cost, on_families, print_made  # noqa: E402
+from usual_rules import HAS_KNEED, knee, lowest, nearest, side, stopped  # noqa: E402
 
 from farm.config import Selection, Training  # noqa: E402
-from farm.selection.metrics import read_metrics  # noqa: E402
+from farm.selection.metrics import number, read_metrics  # noqa: E402
 from farm.selection.settled import settled  # noqa: E402
 from farm.selection.verdict import judge  # noqa: E402
 
@@ -91,60 +85,31 @@ def until_ended(method: Method) -> Method:
     return pick
 
 
-def nearest(snapshots: list[Row], epoch: int) -> int:
-    """Return the snapshot nearest to an epoch; the earlier one when two are as near."""
-    return min((int(row["epoch"]) for row in snapshots), key=lambda kept: (abs(kept - epoch), kept))
-
-
 def last(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
     """Return the last epoch."""
     return int(snapshots[-1]["epoch"])
 
 
-def best_of(column: str) -> Method:
-    """Return the rule that takes the lowest value of a column."""
+def usual(rule: Callable[..., int | None], column: str, *asked: int) -> Method:
+    """Return a usual rule on a column; it takes the snapshot nearest to its epoch, none where the column is not."""
 
     def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
         if column not in metrics[0]:
             return None
-        values = [np.nan if row[column] is None else float(row[column]) for row in metrics]
-        return nearest(snapshots, int(metrics[int(np.nanargmin(values))]["epoch"]))
+        found = rule([number(row[column]) for row in metrics], *asked)
+        kept = [int(row["epoch"]) for row in snapshots]
+        return None if found is None else nearest(kept, int(metrics[found]["epoch"]))
 
     return pick
-
-
-def early_stopping(patience: int) -> Method:
-    """Return Keras's EarlyStopping on the training loss (min_delta 0.01): the epoch at which it stops."""
-
-    def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
-        best, waited = np.inf, 0
-        for row in metrics:
-            waited += 1
-            if float(row["loss"]) < best - 0.01:
-                best, waited = float(row["loss"]), 0
-            if waited >= patience:
-                return nearest(snapshots, int(row["epoch"]))
-        return nearest(snapshots, len(metrics))
-
-    return pick
-
-
-def knee(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
-    """Return the knee of the training loss that the package kneed finds; None when it finds none."""
-    epochs, loss = ([float(row[name]) for row in metrics] for name in ("epoch", "loss"))
-    if len(epochs) < 2 or len(set(loss)) < 2:
-        return None
-    found = KneeLocator(epochs, loss, curve="convex", direction="decreasing").knee
-    return None if found is None else nearest(snapshots, int(found))
 
 
 USUAL: dict[str, Method] = {
     "last epoch": last,
-    "best val_loss": best_of("val_loss"),
-    "best loss": best_of("loss"),
-    "EarlyStopping, patience 10": early_stopping(10),
-    "EarlyStopping, patience 25": early_stopping(25),
-    **({"Kneedle": knee} if KneeLocator is not None else {}),
+    "best val_loss": usual(lowest, "val_loss"),
+    "best loss": usual(lowest, "loss"),
+    "EarlyStopping, patience 10": usual(stopped, "loss", 10),
+    "EarlyStopping, patience 25": usual(stopped, "loss", 25),
+    **({"Kneedle": usual(knee, "loss")} if HAS_KNEED else {}),
 }
 METHODS: dict[str, Method] = {
     "ours, curve only": ours_curve,
@@ -166,15 +131,10 @@ def on_runs() -> dict[str, Row]:
             epoch = method(metrics, snapshots, settings)
             blow_up = judge(metrics, [], None, Selection(replicas=1), "bench")["blow_up"]
             broken += epoch is not None and blow_up is not None and epoch >= blow_up
-            if not good:
-                fit_without_window += epoch is not None
-            elif epoch is None:
-                counts["none"] += 1
-            elif epoch in good:
-                counts["in"] += 1
+            if good:
+                counts[side(epoch, sorted(good))] += 1
             else:
-                side = "early" if epoch < min(good) else "late" if epoch > max(good) else "between"
-                counts[side] += 1
+                fit_without_window += epoch is not None
         total = sum(counts.values())
         table[name] = {f"{key}_share": round(count / total, 3) for key, count in counts.items()}
         table[name] |= {"runs": total, "picked_without_window": fit_without_window, "picked_after_blow_up": broken}
@@ -205,7 +165,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    if KneeLocator is None:
+    if not HAS_KNEED:
         print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[bench]')\n")
     tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
     facts = {

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, median
 from typing import Any
 
-import numpy as np
+from usual_rules import HAS_KNEED, knee, lowest, nearest, side, stopped
 
 from farm.config import Selection
 from farm.selection.copying import FIXED, copy_levels, excess
@@ -30,7 +30,6 @@ from farm.training.stopping import is_broken
 _LIMITS = Selection(copy_floor_notes=12, copy_ceiling_notes=40)  # people's quotes count from and up to here
 LEAST_DISTINCT4 = 0.25
 LOOPS_ALWAYS_FINE, MOST_LOOPS = 0.1, 0.3  # of the notes; the second where too little is known of people
-MIN_DELTA = 0.01  # nats that EarlyStopping calls better
 
 Record = dict[str, Any]
 Pick = tuple[int | None, bool]
@@ -101,11 +100,6 @@ def rows_of(record: Record) -> list[Record]:
     return [{"epoch": at + 1, **{name: columns[name][at] for name in columns}} for at in range(len(columns["loss"]))]
 
 
-def nearest(record: Record, epoch: int) -> int:
-    """Return the kept epoch nearest to one; the earlier one when two are as near."""
-    return min((row["epoch"] for row in record["snapshots"]), key=lambda kept: (abs(kept - epoch), kept))
-
-
 def _ours(by_samples: bool, is_farmed: bool) -> Method:
     """Return our rule: with the samples or the curve alone, on the whole run or as far as the farm would have gone."""
 
@@ -135,41 +129,15 @@ def _last(record: Record) -> Pick:
     return record["snapshots"][-1]["epoch"], True
 
 
-def _lowest(column: str) -> Method:
-    """Return the rule that takes the lowest value of a column."""
+def _usual(rule: Callable[..., int | None], column: str, *settings: int) -> Method:
+    """Return a usual rule on a column; it takes the snapshot nearest to its epoch."""
 
     def pick(record: Record) -> Pick:
-        values = [math.inf if value is None else value for value in record["metrics"][column]]
-        return nearest(record, int(np.argmin(values)) + 1), True
+        found = rule(record["metrics"][column], *settings)
+        kept = [row["epoch"] for row in record["snapshots"]]
+        return (None, False) if found is None else (nearest(kept, found + 1), True)
 
     return pick
-
-
-def _early_stopping(column: str, patience: int) -> Method:
-    """Return Keras's EarlyStopping with `MIN_DELTA`, without restoring weights: the epoch at which it stops."""
-
-    def pick(record: Record) -> Pick:
-        lowest, waited, values = math.inf, 0, record["metrics"][column]
-        for at, value in enumerate(values):
-            waited += 1
-            if value is not None and value < lowest - MIN_DELTA:
-                lowest, waited = value, 0
-            if waited >= patience:
-                return nearest(record, at + 1), True
-        return nearest(record, len(values)), True
-
-    return pick
-
-
-def _knee(record: Record) -> Pick:
-    """Return kneed's knee of the training loss, up to the first that is no number."""
-    from kneed import KneeLocator
-
-    losses = [loss for loss in record["metrics"]["loss"] if loss is not None]
-    if len(losses) < 3:
-        return None, False
-    knee = KneeLocator(range(1, len(losses) + 1), losses, curve="convex", direction="decreasing").knee
-    return (None, False) if knee is None else (nearest(record, int(knee)), True)
 
 
 METHODS: dict[str, tuple[str, Method]] = {
@@ -178,26 +146,15 @@ METHODS: dict[str, tuple[str, Method]] = {
     "f-curve": ("as the farm ends it, curve only", _ours(False, True)),
     "f-samples": ("as the farm ends it, and samples", _ours(True, True)),
     "last": ("last epoch", _last),
-    "val": ("best val_loss", _lowest("val_loss")),
-    "loss": ("best loss", _lowest("loss")),
-    "es10": ("EarlyStopping(loss), patience 10", _early_stopping("loss", 10)),
-    "es25": ("EarlyStopping(loss), patience 25", _early_stopping("loss", 25)),
-    "esv3": ("EarlyStopping(val_loss), patience 3", _early_stopping("val_loss", 3)),
-    "esv10": ("EarlyStopping(val_loss), patience 10", _early_stopping("val_loss", 10)),
-    "kneed": ("kneed, S=1", _knee),
+    "val": ("best val_loss", _usual(lowest, "val_loss")),
+    "loss": ("best loss", _usual(lowest, "loss")),
+    "es10": ("EarlyStopping(loss), patience 10", _usual(stopped, "loss", 10)),
+    "es25": ("EarlyStopping(loss), patience 25", _usual(stopped, "loss", 25)),
+    "esv3": ("EarlyStopping(val_loss), patience 3", _usual(stopped, "val_loss", 3)),
+    "esv10": ("EarlyStopping(val_loss), patience 10", _usual(stopped, "val_loss", 10)),
+    **({"kneed": ("kneed, S=1", _usual(knee, "loss"))} if HAS_KNEED else {}),
 }
 """By the head of its column: what a rule is called, and the rule."""
-
-
-def side(epoch: int | None, good: Sequence[int]) -> str:
-    """Return where a pick lies: in, early, late, between (the good ones on both sides), none; without a window ''."""
-    if not good:
-        return ""
-    if epoch is None:
-        return "none"
-    if epoch in good:
-        return "in"
-    return "early" if epoch < min(good) else "late" if epoch > max(good) else "between"
 
 
 def read_run(record: Record, methods: Mapping[str, tuple[str, Method]]) -> Record:

@@ -112,21 +112,16 @@ def print_table(facts: dict[str, Any], *, is_sealed: bool) -> None:
     """Print the tuning runs, and with `is_sealed` the test runs instead, each run and each rule."""
     styles = {plan.style for plan in (TEST if is_sealed else TUNING)}
     records = [record for record in facts["runs"] if record["style"] in styles]
-    methods = dict(METHODS)
-    try:
-        import kneed  # noqa: F401  not every machine has it
-    except ImportError:
-        methods.pop("kneed")
-    read = [read_run(record, methods) for record in records]
+    read = [read_run(record, METHODS) for record in records]
     print(f"{'the sealed test' if is_sealed else 'tuning'}: {len(read)} runs of {len(styles)} styles")
     print("a pick in the good window stands alone; < too early, > too late, ~ between good ones, - none, ? not fit")
-    heads = "".join(f"{name:>10}" for name in methods)
+    heads = "".join(f"{name:>10}" for name in METHODS)
     print(f"{'run':<34}{'notes':>8}{'epochs':>8}{'good':>6}{'window':>10}{'best':>6}{'breaks':>8}{heads}")
     for record, run in zip(records, read, strict=True):
-        print(_row(record, run, list(methods)))
+        print(_row(record, run, list(METHODS)))
     heads = f"{'in':>6}{'early':>7}{'late':>6}{'between':>9}{'none':>6}{'apart':>7}{'bits':>7}"
     print(f"\n{'rule':<38}{heads}  no window  broken")
-    for name, (words, _) in methods.items():
+    for name, (words, _) in METHODS.items():
         told = summary(read, name)
         shares = "".join(
             f"{told[one]:>{width}.0%}"
