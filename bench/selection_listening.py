@@ -24,11 +24,12 @@ from farm.errors import FarmError
 from farm.music.baselines import evaluate
 from farm.music.batches import BLOCK_SHARE
 from farm.music.encoding import decode
+from farm.scheduling.judging import people_of
 from farm.scheduling.kinds import compose_samples
 from farm.scheduling.work import CODE_VERSIONS
 from farm.selection.copying import weights
 from farm.selection.figures import Figures
-from farm.selection.measures import human_reference, snapshot_measures
+from farm.selection.measures import snapshot_measures
 from farm.selection.originality import Index
 from farm.storage import Storage
 from farm.training import snapshots
@@ -51,12 +52,8 @@ def listen(
     index = Index.build(music.note_arrays("train"))
     if base is not None:
         index = replace(index, figures=Figures(base.figures))
-    heldout, train = music.note_arrays("heldout"), music.note_arrays("train")
     lengths = {"rule": recipe.samples.notes, "truth": TRUTH_NOTES}
-    level = {
-        length: human_reference(heldout or train, index, length, music.families(), train if heldout else None)
-        for length in set(lengths.values())
-    }
+    level = {length: people_of(music, index, length, {}) for length in set(lengths.values())}
     measured = []
     for epoch in snapshots.epochs(storage, plan.style, plan.name):
         key = layout.sample_notes(plan.style, plan.name, epoch)

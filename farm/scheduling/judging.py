@@ -80,7 +80,7 @@ def _judged(
     music = load_music(storage, work.style, encoding)
     shown = heard(work.recipe, music)
     index = copy_index(storage, work, receipts, shown.note_arrays("train"))
-    human = _people(shown, index, work.recipe.samples.notes, kin_in_base(storage, work, receipts))
+    human = people_of(shown, index, work.recipe.samples.notes, kin_in_base(storage, work, receipts))
     measured = []
     for done, (epoch, settings) in enumerate(conditions.items()):
         ledger.report_progress(storage, work.style, work.recipe.name, stage="judge", done=done, total=len(conditions))
@@ -92,7 +92,7 @@ def _judged(
     return judge_run(metrics, measured, human, rule, work.style, start_loss=start_loss, seed=work.seed)
 
 
-def _people(music: Music, index: Index, length: int, kin: Mapping[str, set[str]]) -> dict[str, Any]:
+def people_of(music: Music, index: Index, length: int, kin: Mapping[str, set[str]]) -> dict[str, Any]:
     """Return what the measures say of people's own pieces; of training pieces where none was held out.
 
     How much people quote is told by the training pieces too, each held against all but its family.
