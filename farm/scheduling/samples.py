@@ -1,4 +1,4 @@
-"""What the snapshots of a run composed, kept beside it: composed once, measured again when other code would measure.
+"""What the snapshots of a run composed, kept beside it; a farm that measures otherwise measures them again.
 
 Conventions
 -----------

@@ -65,7 +65,8 @@ def read_log(path: Path) -> TrainingLog:
     """Return a training log; one with a header alone has no records.
 
     The last line of an epoch counts, but a cell that it leaves empty keeps what an earlier line of the epoch said:
-    some programs write a line for training and one for the held-out music. Accuracy in percent becomes a share.
+    some programs write a line for training and one for the held-out music. A loss that is missing then is no number.
+    Accuracy in percent becomes a share.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def read_log(path: Path) -> TrainingLog:
         if "broke_at" in record:
             row["broke_at"] = record["broke_at"]  # a run of the farm that went on from an earlier epoch
         rows[epoch] = row
-    records = [rows[epoch] for epoch in sorted(rows)]
+    records = [{"loss": None, **rows[epoch]} for epoch in sorted(rows)]  # pandas leaves a cell empty for nan
     notes = [*table.notes, *_told_names(named, epoch_name), *_as_shares(records)]
     if again:
         notes.append(f"{len(again)} of {len(rows)} epochs are there more than once; what was written last counts")
