@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 STEPS = 128  # of a window
-EMBEDDING, HEAD, DROPOUT = 128, 192, 0.2  # the recipe compact
+EMBEDDING, HEAD, DROPOUT = 128, 192, 0.2  # about those of the recipe compact
 SQUARE = 2048
 
 
@@ -31,14 +31,14 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = (
-    Contender("farm", "ours", "float32", "tensorflow"),
-    Contender("farm, bfloat16", "ours", "bfloat16", "tensorflow"),
+    Contender("ours", "ours", "float32", "tensorflow"),
+    Contender("ours, bfloat16", "ours", "bfloat16", "tensorflow"),
     Contender("keras.layers.LSTM", "keras", "float32", "tensorflow"),
-    Contender("farm on JAX", "ours", "float32", "jax"),
+    Contender("ours on JAX", "ours", "float32", "jax"),
     Contender("keras.layers.LSTM on JAX", "keras", "float32", "jax"),
     Contender("torch.nn.LSTM", "torch", "float32", "torch"),
     Contender("torch.nn.LSTM, bfloat16", "torch", "bfloat16", "torch"),
-    Contender("farm on torch, bfloat16", "ours", "bfloat16", "torch"),
+    Contender("ours on torch, bfloat16", "ours", "bfloat16", "torch"),
     Contender("large products", "matrices", "float32", "tensorflow"),
     Contender("large products, bfloat16", "matrices", "bfloat16", "tensorflow"),
     Contender("the layers' products", "matrices", "float32", "tensorflow"),
@@ -83,7 +83,7 @@ def _duel(
                 clock, used = _answer(child, str(steps))
                 seconds[name].append(clock / steps)
                 cpu_seconds[name].append(used / steps)
-        parts = {name: _answer(children[name], "profile") for name in ("farm", "farm, bfloat16")}
+        parts = {name: _answer(children[name], "profile") for name in ("ours", "ours, bfloat16")}
     rates = {name: statistics.median(values) for name, values in seconds.items()}
     rows = []
     for one in contenders:
