@@ -34,8 +34,9 @@ import yaml
 from farm import layout
 from farm.config import Recipe, Samples
 from farm.music.features import Features
+from farm.scheduling.judging import people_of
 from farm.scheduling.kinds import compose_samples, fit_of, heard
-from farm.selection.measures import human_reference, snapshot_measures
+from farm.selection.measures import snapshot_measures
 from farm.selection.originality import Index
 from farm.selection.verdict import judge
 from farm.storage import Storage
@@ -127,9 +128,7 @@ def listen(
     """Return people's level and the measures of those of the epochs that have a snapshot, as the judge takes them."""
     shown = heard(recipe, music)
     index = Index.build(shown.note_arrays("train"))
-    people = shown.note_arrays("heldout")
-    families = None if people else shown.families()
-    human = human_reference(people or shown.note_arrays("train"), index, recipe.samples.notes, families)
+    human = people_of(shown, index, recipe.samples.notes, {})
     measured = []
     for epoch in snapshots.epochs(storage, style, recipe.name):
         if epoch in epochs:

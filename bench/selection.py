@@ -3,6 +3,8 @@
 Truth comes from samples, never from the curve: a snapshot of the 35 bundled runs is good when its greedy sample no
 longer loops (distinct 4-grams at least .25) and its drawn samples do not copy (mean longest match at most people's
 95th percentile, or 12 notes). The samples decide in "with samples" too, so that line is an upper bound by construction.
+What is asked of made curves, and the cost of a verdict, is in `selection_made.py`. Kneedle is the package `kneed`, of
+the extra `bench`.
 
     python bench/selection.py [--json FILE]
 """
@@ -12,25 +14,24 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from curve_families import made  # noqa: E402  the made curves live beside the tests that use them too
+from machine import describe  # noqa: E402
+from selection_made import baselines, cost, on_families, print_made  # noqa: E402
+from usual_rules import HAS_KNEED, knee, lowest, nearest, side, stopped  # noqa: E402
 
 from farm.config import Selection, Training  # noqa: E402
-from farm.selection.metrics import read_metrics  # noqa: E402
+from farm.selection.metrics import number, read_metrics  # noqa: E402
 from farm.selection.settled import settled  # noqa: E402
 from farm.selection.verdict import judge  # noqa: E402
 
 CURVES = ROOT / "tests" / "data" / "curves"
 EVERY = 25  # epochs between the snapshots that count
-PER_FAMILY = 10
 
 Row = dict[str, Any]
 Method = Callable[[list[Row], list[Row], Row], int | None]
@@ -84,52 +85,38 @@ def until_ended(method: Method) -> Method:
     return pick
 
 
-def nearest(snapshots: list[Row], epoch: int) -> int:
-    """Return the snapshot nearest to an epoch; the earlier one when two are as near."""
-    return min((int(row["epoch"]) for row in snapshots), key=lambda kept: (abs(kept - epoch), kept))
-
-
 def last(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
     """Return the last epoch."""
     return int(snapshots[-1]["epoch"])
 
 
-def best_of(column: str) -> Method:
-    """Return the rule that takes the lowest value of a column."""
+def usual(rule: Callable[..., int | None], column: str, *asked: int) -> Method:
+    """Return a usual rule on a column; it takes the snapshot nearest to its epoch, none where the column is not."""
 
     def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
-        values = [float(row[column]) for row in metrics]
-        return nearest(snapshots, int(np.nanargmin(values)) + 1)
+        if column not in metrics[0]:
+            return None
+        found = rule([number(row[column]) for row in metrics], *asked)
+        kept = [int(row["epoch"]) for row in snapshots]
+        return None if found is None else nearest(kept, int(metrics[found]["epoch"]))
 
     return pick
 
 
-def early_stopping(patience: int) -> Method:
-    """Return Keras's EarlyStopping on the training loss (min_delta 0.01): the epoch at which it stops."""
-
-    def pick(metrics: list[Row], snapshots: list[Row], settings: Row) -> int | None:
-        best, waited = np.inf, 0
-        for row in metrics:
-            waited += 1
-            if float(row["loss"]) < best - 0.01:
-                best, waited = float(row["loss"]), 0
-            if waited >= patience:
-                return nearest(snapshots, int(row["epoch"]))
-        return nearest(snapshots, len(metrics))
-
-    return pick
-
-
+USUAL: dict[str, Method] = {
+    "last epoch": last,
+    "best val_loss": usual(lowest, "val_loss"),
+    "best loss": usual(lowest, "loss"),
+    "EarlyStopping, patience 10": usual(stopped, "loss", 10),
+    "EarlyStopping, patience 25": usual(stopped, "loss", 25),
+    **({"Kneedle": usual(knee, "loss")} if HAS_KNEED else {}),
+}
 METHODS: dict[str, Method] = {
     "ours, curve only": ours_curve,
     "ours, with samples": ours_samples,
     "ended early, curve only": until_ended(ours_curve),
     "ended early, with samples": until_ended(ours_samples),
-    "last epoch": last,
-    "best val_loss": best_of("val_loss"),
-    "best loss": best_of("loss"),
-    "EarlyStopping, patience 10": early_stopping(10),
-    "EarlyStopping, patience 25": early_stopping(25),
+    **USUAL,
 }
 
 
@@ -144,34 +131,33 @@ def on_runs() -> dict[str, Row]:
             epoch = method(metrics, snapshots, settings)
             blow_up = judge(metrics, [], None, Selection(replicas=1), "bench")["blow_up"]
             broken += epoch is not None and blow_up is not None and epoch >= blow_up
-            if not good:
-                fit_without_window += epoch is not None
-            elif epoch is None:
-                counts["none"] += 1
-            elif epoch in good:
-                counts["in"] += 1
+            if good:
+                counts[side(epoch, sorted(good))] += 1
             else:
-                side = "early" if epoch < min(good) else "late" if epoch > max(good) else "between"
-                counts[side] += 1
+                fit_without_window += epoch is not None
         total = sum(counts.values())
         table[name] = {f"{key}_share": round(count / total, 3) for key, count in counts.items()}
         table[name] |= {"runs": total, "picked_without_window": fit_without_window, "picked_after_blow_up": broken}
     return table
 
 
-def on_families() -> dict[str, Row]:
-    """Return, per family of made curves, how many picks are where they must be and how many after a blow-up."""
-    table: dict[str, Row] = {}
-    for curve in made(1, PER_FAMILY):
-        epoch = judge(curve.records, [], None, Selection(replicas=1), "bench")["epoch"]
-        row = table.setdefault(curve.family, {"right": 0, "curves": 0, "after_blow_up": 0})
-        if curve.expect is None:
-            row["right"] += epoch is None
-        else:
-            row["right"] += epoch is not None and curve.expect[0] <= epoch <= curve.expect[1]
-        row["curves"] += 1
-        row["after_blow_up"] += epoch is not None and curve.broken_from is not None and epoch >= curve.broken_from
-    return table
+def on_made(method: Method) -> Callable[[Sequence[Row], Sequence[int]], int | None]:
+    """Return a rule as the made curves ask it."""
+    return lambda records, kept: method(list(records), [{"epoch": epoch} for epoch in kept], {})
+
+
+def print_table(facts: Row) -> None:
+    """Print what was measured."""
+    print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
+    for name, row in facts["runs"].items():
+        shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
+        print(
+            f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
+            f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
+        )
+    saved = facts["ended_early"]
+    print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
+    print_made(facts["families"], facts["families_by_rule"], facts["cost"])
 
 
 def main() -> None:
@@ -179,30 +165,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     arguments = parser.parse_args()
     started = time.perf_counter()
-    runs, families = on_runs(), on_families()
+    if not HAS_KNEED:
+        print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[bench]')\n")
     tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
-    saved = {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)}
-    print(f"{'rule':28} {'in':>6} {'early':>6} {'late':>6} {'between':>8} {'none':>6}  no window  after blow-up")
-    for name, row in runs.items():
-        shares = [f"{row[f'{key}_share']:.0%}" for key in ("in", "early", "late", "between", "none")]
-        print(
-            f"{name:28} {shares[0]:>6} {shares[1]:>6} {shares[2]:>6} {shares[3]:>8} {shares[4]:>6} "
-            f"{row['picked_without_window']:>10} {row['picked_after_blow_up']:>14}"
-        )
-    print(f"\nended early: {saved['saved']:,} of {saved['epochs']:,} epochs saved")
-    right, total = (sum(row[key] for row in families.values()) for key in ("right", "curves"))
-    print(f"made curves: {right} of {total} picks where they must be")
-    for family, row in families.items():
-        if row["right"] < row["curves"] or row["after_blow_up"]:
-            print(f"  {family}: {row['right']} of {row['curves']}, {row['after_blow_up']} after the blow-up")
+    facts = {
+        "machine": describe(),
+        "runs": on_runs(),
+        "ended_early": {"epochs": sum(map(len, tables)), "saved": sum(len(table) - ended(table) for table in tables)},
+        "families": on_families(),
+        "families_by_rule": baselines({name: on_made(method) for name, method in USUAL.items()}),
+        "cost": cost(),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    print_table(facts)
     if arguments.json:
-        result = {
-            "runs": runs,
-            "ended_early": saved,
-            "families": families,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        arguments.json.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+        arguments.json.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":

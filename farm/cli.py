@@ -19,7 +19,7 @@ app = typer.Typer(
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # of every mistake on the command line
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(farming.init, farming.plan, farming.run, farming.status),
-    *(models.approve, models.reject, models.compose, models.ship, models.verify),
+    *(models.pick, models.approve, models.reject, models.compose, models.ship, models.verify),
     farming.doctor,
 )
 for command in _COMMANDS:

@@ -129,8 +129,8 @@ class Selection(Strict):
     # the samples
     loop_distinct4: Share = 0.25  # fewer distinct 4-grams is looping
     loop_notes_share: Share = 0.30  # of the notes in loops, where no people's level is known
-    copy_floor_notes: Annotated[int, Field(ge=1)] = 12  # a shorter match with the corpus is never called copying
-    copy_ceiling_notes: Annotated[int, Field(ge=1)] = 40  # a longer one always is, however much people share
+    copy_floor_notes: Annotated[int, Field(ge=1)] = 12  # a shorter quote of the corpus is never called copying
+    copy_ceiling_notes: Annotated[int, Field(ge=1)] = 40  # where people quote as much, that says nothing
     # how sure
     replicas: Annotated[int, Field(ge=1, le=1000)] = 27
 

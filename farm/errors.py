@@ -52,3 +52,7 @@ class BusyError(FarmError):
 
 class IntegrityError(FarmError):
     """A file's bytes are not those that were published."""
+
+
+class LogError(FarmError):
+    """A training log, or what goes with it, cannot be read as one."""

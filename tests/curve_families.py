@@ -1,178 +1,264 @@
-"""Made training curves of every kind a run takes, each with what a good rule must say of it.
+"""Made training curves of every kind a run takes, each with what a good rule must say of it (see `made_curves`).
+
+Where a run starts from trained weights, good are the epochs whose held-out loss is within half a hundredth of the
+whole way of the best.
 
 Conventions
 -----------
-A curve is a list of records as in metrics.jsonl, epochs from 1. `expect` is the range of epochs the pick must
-lie in, both ends included, or None when nothing may be picked. The same seed gives the same curve.
+Times are shares of the run, so that every family has every length. The same seed gives the same curve.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
+from made_curves import TOP, Made, Setting, make, records_of, way
+
+_UNTRAINED = 12.8  # nats, of a whole note; what runs from trained weights count from
+LENGTHS = (20, 30, 50, 100, 200, 300, 500)
+NOISES = (0.001, 0.005, 0.015)  # of the fall
+
+Family = Callable[[np.random.Generator, Setting], Made]
 
 
-@dataclass(frozen=True)
-class Made:
-    """One made curve."""
-
-    family: str
-    records: list[dict[str, Any]]
-    expect: tuple[int, int] | None
-    broken_from: int | None = None  # first epoch that is lost
+def _fall(n: int, tau: float, low: float = 0.1, top: float = TOP) -> np.ndarray:
+    return low + (top - low) * np.exp(-np.arange(n) / tau)
 
 
-def _records(loss: np.ndarray, heldout: np.ndarray | None = None, accuracy: bool = True) -> list[dict[str, Any]]:
-    """Return the table of a loss; accuracy follows it as it does in small networks."""
-    rows = []
-    for index, value in enumerate(loss.tolist()):
-        row: dict[str, Any] = {"epoch": index + 1, "loss": value if np.isfinite(value) else None}
-        if accuracy:
-            row["accuracy"] = float(np.exp(-0.28 * max(value, 0) ** 1.5)) if np.isfinite(value) else None
-        if heldout is not None:
-            row["val_loss"] = float(heldout[index]) if np.isfinite(heldout[index]) else None
-        rows.append(row)
-    return rows
+def healthy(rng: np.random.Generator, setting: Setting) -> Made:
+    return make("healthy", rng, setting, _fall(setting.n, rng.uniform(0.04, 0.14) * setting.n))
 
 
-def _fall(rng: np.random.Generator, n: int, tau: float, low: float = 0.1, noise: float = 0.01) -> np.ndarray:
-    epochs = np.arange(n)
-    return low + 4.2 * np.exp(-epochs / tau) + noise * rng.standard_normal(n)
+def noisy(rng: np.random.Generator, setting: Setting) -> Made:
+    loud = Setting(setting.n, float(rng.uniform(0.02, 0.04)), setting.accuracy, setting.heldout)
+    return make("noisy", rng, loud, _fall(setting.n, rng.uniform(0.05, 0.12) * setting.n, low=0.5))
 
 
-def healthy(rng: np.random.Generator) -> Made:
-    tau = rng.uniform(15, 60)
-    return Made("healthy", _records(_fall(rng, 500, tau)), (int(1.2 * tau), int(3.5 * tau)))
+def late_drop(rng: np.random.Generator, setting: Setting) -> Made:
+    """It sits at the level of mere frequencies first."""
+    start = int(rng.uniform(0.15, 0.4) * setting.n)
+    fall = _fall(setting.n - start, rng.uniform(0.04, 0.09) * setting.n)
+    return make("late drop", rng, setting, np.concatenate((np.full(start, TOP), fall)))
 
 
-def no_accuracy(rng: np.random.Generator) -> Made:
-    tau = rng.uniform(15, 60)
-    return Made("no accuracy", _records(_fall(rng, 500, tau), accuracy=False), (int(1.2 * tau), int(3.5 * tau)))
+def rate_steps(rng: np.random.Generator, setting: Setting) -> Made:
+    """Two drops of the learning rate, each followed by a fall of its own."""
+    n = setting.n
+    first, second = (int(rng.uniform(*share) * n) for share in ((0.2, 0.3), (0.45, 0.6)))
+    middle, low = rng.uniform(1.0, 1.8), rng.uniform(0.3, 0.6)
+    trend = _fall(n, 0.03 * n, low=middle)
+    trend[first:] = _fall(n - first, 0.01 * n, low=low, top=trend[first - 1])
+    trend[second:] = _fall(n - second, 0.01 * n, low=low - 0.15, top=trend[second - 1])
+    return make("learning-rate steps", rng, setting, trend)
 
 
-def noisy(rng: np.random.Generator) -> Made:
-    tau = rng.uniform(20, 50)
-    return Made("noisy", _records(_fall(rng, 400, tau, low=0.5, noise=0.08)), (int(1.1 * tau), int(4 * tau)))
+def double_descent(rng: np.random.Generator, setting: Setting) -> Made:
+    """The loss rises again for a while, by less than a blow-up, and then falls further than before."""
+    n = setting.n
+    time = np.arange(n) / n
+    at, width, height = rng.uniform(0.2, 0.3), rng.uniform(0.03, 0.06), rng.uniform(0.1, 0.6)
+    low = rng.uniform(1.5, 2.2)
+    trend = low + (TOP - low) * np.exp(-time / 0.05) + height * np.exp(-(((time - at) / width) ** 2))
+    trend -= (low - 0.3) / (1 + np.exp(-(time - at - 2 * width) / 0.025))
+    return make("double descent", rng, setting, trend)
 
 
-def late_drop(rng: np.random.Generator) -> Made:
-    start, tau = int(rng.integers(80, 200)), rng.uniform(15, 40)
-    loss = np.concatenate((4.3 + 0.02 * rng.standard_normal(start), _fall(rng, 500 - start, tau)))
-    return Made("late drop", _records(loss), (start + int(1.2 * tau), start + int(3.8 * tau)))
+def heldout_double_descent(rng: np.random.Generator, setting: Setting) -> Made:
+    """The held-out loss rises for a while and then falls to its best, where it stays."""
+    n = setting.n
+    time = np.arange(n) / n
+    made = make(
+        "held-out double descent",
+        rng,
+        Setting(n, setting.noise, setting.accuracy, "tracks"),
+        _fall(n, rng.uniform(0.08, 0.12) * n, low=1.0),
+    )
+    hump = rng.uniform(0.4, 0.9) * np.exp(-(((time - 0.2) / 0.06) ** 2))
+    records = [
+        {**row, "val_loss": row["val_loss"] + more} for row, more in zip(made.records, hump.tolist(), strict=True)
+    ]
+    clean = 0.3 + 1.02 * _fall(n, 0.1 * n, low=1.0) + hump
+    first = int(np.flatnonzero(way(clean) < 0.95)[-1]) + 2
+    assert made.expect is not None
+    return Made(made.family, records, (max(first, made.expect[0]), n))
 
 
-def rate_steps(rng: np.random.Generator) -> Made:
-    step = int(rng.integers(100, 160))
-    loss = np.concatenate((_fall(rng, step, 15, low=1.2), 0.3 + 0.9 * np.exp(-np.arange(400 - step) / 4)))
-    return Made("learning-rate steps", _records(loss + 0.005 * rng.standard_normal(400)), (20, step + 40))
+def power_tail(rng: np.random.Generator, setting: Setting) -> Made:
+    trend = TOP * np.arange(1, setting.n + 1) ** -rng.uniform(0.4, 0.9)
+    return make("power tail", rng, setting, trend)
 
 
-def power_tail(rng: np.random.Generator) -> Made:
-    power = rng.uniform(0.4, 0.8)
-    loss = 4.3 * np.arange(1, 501) ** -power + 0.005 * rng.standard_normal(500)
-    return Made("power tail", _records(loss), (4, 350))
+def early_blow_up(rng: np.random.Generator, setting: Setting) -> Made:
+    """It breaks while it still falls fast: the last epochs before are the best there are."""
+    n = setting.n
+    at = max(6, int(rng.uniform(0.2, 0.5) * n))
+    trend = np.concatenate((np.linspace(TOP, rng.uniform(1.5, 3), at), np.full(n - at, 4.6)))
+    made = make("early blow-up", rng, setting, trend, broken_at=at, levels=False)
+    return Made(made.family, made.records, (int(np.ceil(0.9 * at)), at), made.broken_from, levels=False)
 
 
-def early_blow_up(rng: np.random.Generator) -> Made:
-    at = int(rng.integers(20, 40))
-    loss = np.concatenate((_fall(rng, at, 60), 4.5 + 0.3 * rng.standard_normal(300 - at)))
-    return Made("early blow-up", _records(loss), (max(1, at - 15), at - 1), at + 1)
+def late_blow_up(rng: np.random.Generator, setting: Setting) -> Made:
+    n = setting.n
+    at = int(rng.uniform(0.5, 0.9) * n)
+    trend = _fall(n, rng.uniform(0.03, 0.1) * n)
+    trend[at:] = rng.uniform(2.0, 8.0)
+    return make("late blow-up", rng, setting, trend, broken_at=at)
 
 
-def late_blow_up(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(200, 400)), rng.uniform(15, 50)
-    loss = np.concatenate((_fall(rng, at, tau), 5.0 + 0.3 * rng.standard_normal(500 - at)))
-    return Made("late blow-up", _records(loss), (int(1.2 * tau), int(3.5 * tau)), at + 1)
+def slow_divergence(rng: np.random.Generator, setting: Setting) -> Made:
+    """Lost is what is above its best by a tenth of the fall."""
+    n = setting.n
+    at, slope = int(rng.uniform(0.4, 0.6) * n), rng.uniform(3, 7) / n
+    trend = _fall(n, rng.uniform(0.03, 0.08) * n)
+    trend[at:] += slope * np.arange(n - at)
+    return make("slow divergence", rng, setting, trend, broken_at=min(n - 1, at + int(0.42 / slope)), turns_at=at)
 
 
-def slow_divergence(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(150, 300)), rng.uniform(15, 40)
-    loss = _fall(rng, 500, tau)
-    loss[at:] += 0.012 * np.arange(500 - at)
-    return Made("slow divergence", _records(loss), (int(1.2 * tau), int(3.5 * tau)), at + 60)
+def oscillation(rng: np.random.Generator, setting: Setting) -> Made:
+    n = setting.n
+    at = int(rng.uniform(0.4, 0.6) * n)
+    trend = _fall(n, rng.uniform(0.03, 0.08) * n)
+    period = max(4.0, rng.uniform(0.05, 0.12) * n)
+    trend[at:] += rng.uniform(0.8, 1.5) * (1 - np.cos(2 * np.pi * np.arange(n - at) / period))
+    return make("oscillation", rng, setting, trend, broken_at=min(n - 1, at + int(period / 2)), turns_at=at)
 
 
-def oscillation(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(150, 250)), rng.uniform(15, 40)
-    loss = _fall(rng, 500, tau)
-    loss[at:] += 1.5 * (1 - np.cos(2 * np.pi * np.arange(500 - at) / 40))
-    return Made("oscillation", _records(loss), (int(1.2 * tau), int(3.5 * tau)), at + 20)
+def spike(rng: np.random.Generator, setting: Setting) -> Made:
+    n = setting.n
+    at = int(rng.uniform(0.3, 0.7) * n)
+    trend = _fall(n, rng.uniform(0.03, 0.1) * n)
+    known = trend.copy()
+    shape = np.array([3.0, 2.5, 1.8, 1.0, 0.5, 0.2])[: max(1, min(6, n // 12))]
+    trend[at : at + len(shape)] += shape
+    made = make("spike and recovery", rng, setting, trend)
+    return Made(made.family, made.records, make("", rng, setting, known).expect)
 
 
-def spike(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(150, 350)), rng.uniform(15, 50)
-    loss = _fall(rng, 500, tau)
-    loss[at : at + 6] += np.array([3.0, 2.5, 1.8, 1.0, 0.5, 0.2])
-    return Made("spike and recovery", _records(loss), (int(1.2 * tau), int(3.5 * tau)))
+def long_recovery(rng: np.random.Generator, setting: Setting) -> Made:
+    """It breaks early for more epochs than a spike has, starts again at the beginning and gets much further."""
+    n = max(setting.n, 50)
+    at = int(rng.uniform(0.06, 0.1) * n) + 3
+    back = at + 12 + int(0.1 * n)
+    trend = np.full(n, 4.6)
+    trend[:at] = np.linspace(TOP, 2.8, at)
+    trend[back:] = _fall(n - back, rng.uniform(0.04, 0.08) * n, top=4.6)
+    return make("blow-up and recovery", rng, setting, trend)
 
 
-def long_recovery(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(25, 40)), 60.0
-    loss = _fall(rng, 600, tau)
-    loss[at:] = np.concatenate((np.full(60, 4.6), _fall(rng, 540 - at, tau)))
-    return Made("blow-up and recovery", _records(loss), (at + 60 + int(1.1 * tau), at + 60 + int(3.5 * tau)))
+def nan_first(rng: np.random.Generator, setting: Setting) -> Made:
+    """The first loss is no number; what follows was trained on from there."""
+    trend = _fall(setting.n, 0.1 * setting.n)
+    trend[: 1 if rng.random() < 0.5 else setting.n] = np.nan
+    return make("NaN first", rng, setting, trend, broken_at=0, nothing=True, levels=False)
 
 
-def nan_first(rng: np.random.Generator) -> Made:
-    return Made("NaN first", _records(np.full(int(rng.integers(1, 50)), np.nan)), None, 1)
+def nan_late(rng: np.random.Generator, setting: Setting) -> Made:
+    n = setting.n
+    at = int(rng.uniform(0.5, 0.9) * n)
+    trend = _fall(n, rng.uniform(0.03, 0.09) * n)
+    trend[at : at + (1 if rng.random() < 0.5 else n)] = np.nan
+    return make("NaN late", rng, setting, trend, broken_at=at, levels=False)
 
 
-def nan_late(rng: np.random.Generator) -> Made:
-    at, tau = int(rng.integers(200, 400)), rng.uniform(15, 40)
-    loss = _fall(rng, 500, tau)
-    loss[at:] = np.nan
-    return Made("NaN late", _records(loss), (int(1.2 * tau), int(3.5 * tau)), at + 1)
+def never_learns(rng: np.random.Generator, setting: Setting) -> Made:
+    n = setting.n
+    trend = TOP + np.linspace(0, rng.uniform(-0.05, 0.05), n) * TOP
+    made = make("never learns", rng, setting, trend, nothing=True)
+    noise = setting.noise * TOP * rng.standard_normal(n)
+    records = [{**row, "loss": row["loss"] + more} for row, more in zip(made.records, noise.tolist(), strict=True)]
+    return Made(made.family, records, None)
 
 
-def never_learns(rng: np.random.Generator) -> Made:
-    return Made("never learns", _records(4.4 + 0.02 * rng.standard_normal(300)), None)
+def diverges_at_once(rng: np.random.Generator, setting: Setting) -> Made:
+    trend = np.full(setting.n, rng.uniform(8, 12))
+    trend[:3] = 4.4, 4.3, 4.35
+    return make("diverges at once", rng, setting, trend, broken_at=3, nothing=True)
 
 
-def diverges_at_once(rng: np.random.Generator) -> Made:
-    loss = np.concatenate(([4.4, 4.3, 4.35], 9 + rng.standard_normal(200)))
-    return Made("diverges at once", _records(loss), None, 4)
+def still_falling(rng: np.random.Generator, setting: Setting) -> Made:
+    made = make("still falling", rng, setting, np.linspace(TOP, rng.uniform(1.5, 3), setting.n), levels=False)
+    return Made(made.family, made.records, (int(np.ceil(0.95 * setting.n)), setting.n), levels=False)
 
 
-def still_falling(rng: np.random.Generator) -> Made:
-    loss = np.linspace(4.4, rng.uniform(1.5, 3), 100) + 0.01 * rng.standard_normal(100)
-    return Made("still falling", _records(loss), (90, 100))
-
-
-def short(rng: np.random.Generator) -> Made:
+def short(rng: np.random.Generator, setting: Setting) -> Made:
     n = int(rng.integers(1, 4))
-    return Made("1 to 3 epochs", _records(np.array([4.4, 3.1, 2.5])[:n]), (n, n))
+    few = Setting(n, setting.noise, setting.accuracy, setting.heldout if n > 1 else "none")
+    made = make("1 to 3 epochs", rng, few, np.array([4.4, 3.1, 2.5])[:n], levels=False)
+    return Made(made.family, made.records, (n, n), levels=False)
 
 
-def large_corpus(rng: np.random.Generator) -> Made:
-    """A large corpus, transposed: held-out loss creeps down to the end and never turns up."""
-    n = int(rng.integers(30, 80))
+def creeping(rng: np.random.Generator, setting: Setting) -> Made:
+    """A large corpus, transposed: the held-out loss creeps down to the end and never turns up."""
+    n = min(setting.n, 100)
     epochs = np.arange(1, n + 1)
     heldout = 2.9 + 4.1 * epochs ** -rng.uniform(0.65, 0.9)
-    loss = heldout - 0.004 * epochs + 0.15 + 0.01 * rng.standard_normal(n)
-    return Made("large corpus", _records(loss, heldout + 0.008 * rng.standard_normal(n)), (n // 3, n))
+    noise = setting.noise * rng.standard_normal((2, n))
+    columns = {"loss": heldout - 0.004 * epochs + 0.15 + noise[0], "val_loss": heldout + noise[1]}
+    if setting.accuracy:
+        columns["accuracy"] = 0.45 * way(heldout)
+    first = int(np.flatnonzero(way(heldout) < 0.95)[-1]) + 2
+    return Made("held-out loss creeps down", records_of(columns), (first, n))
 
 
-def overfits(rng: np.random.Generator) -> Made:
-    """A small corpus: held-out loss turns up early, the music is good at the shoulder of the training loss."""
-    tau = rng.uniform(20, 50)
-    loss = _fall(rng, 500, tau)
-    epochs = np.arange(500)
-    heldout = 3.0 + 1.2 * np.exp(-epochs / (0.3 * tau)) + 0.009 * np.maximum(0, epochs - 0.6 * tau)
-    return Made("overfits", _records(loss, heldout), (int(1.2 * tau), int(3.5 * tau)))
+def _from_trained(name: str, rng: np.random.Generator, setting: Setting, heldout: np.ndarray, loss: np.ndarray) -> Made:
+    n = len(heldout)
+    noise = setting.noise * rng.standard_normal((2, n))
+    columns = {"loss": loss + noise[0], "val_loss": heldout + noise[1]}
+    if setting.accuracy:
+        columns["accuracy"] = np.exp(-0.12 * loss**1.5)
+    near = np.flatnonzero(heldout <= heldout.min() + 0.005 * (_UNTRAINED - heldout.min()))
+    return Made(name, records_of(columns), (int(near[0]) + 1, int(near[-1]) + 1), None, _UNTRAINED)
 
 
-FAMILIES: tuple[Callable[[np.random.Generator], Made], ...] = (
-    healthy, no_accuracy, noisy, late_drop, rate_steps, power_tail, early_blow_up, late_blow_up, slow_divergence,
-    oscillation, spike, long_recovery, nan_first, nan_late, never_learns, diverges_at_once, still_falling, short,
-    large_corpus, overfits,
+def trained_levels(rng: np.random.Generator, setting: Setting) -> Made:
+    """From trained weights: the held-out loss levels within an epoch or two, the training loss creeps on."""
+    epochs = np.arange(min(setting.n, 60))
+    heldout = rng.uniform(3, 4) + rng.uniform(0.2, 0.6) * np.exp(-epochs / rng.uniform(0.5, 1.5))
+    loss = heldout[-1] + 0.4 * np.exp(-epochs / 2) - 0.3 * (1 - np.exp(-epochs / 30))
+    return _from_trained("from trained weights, levels", rng, setting, heldout, loss)
+
+
+def trained_turns(rng: np.random.Generator, setting: Setting) -> Made:
+    """From trained weights: the held-out loss levels within an epoch or two and then rises a little."""
+    epochs = np.arange(min(setting.n, 60))
+    slope = rng.uniform(0.1, 0.4) / len(epochs)
+    heldout = rng.uniform(3, 4) + rng.uniform(0.2, 0.6) * np.exp(-epochs / rng.uniform(0.5, 1.5)) + slope * epochs
+    loss = heldout[0] - 1.2 * (1 - np.exp(-epochs / (0.4 * len(epochs))))
+    return _from_trained("from trained weights, turns up", rng, setting, heldout, loss)
+
+
+def trained_by_heart(rng: np.random.Generator, setting: Setting) -> Made:
+    """From trained weights, very little music: it is learnt by heart while the held-out loss climbs."""
+    epochs = np.arange(min(setting.n, 60))
+    rise = rng.uniform(1.0, 3.0)
+    heldout = rng.uniform(3, 4) + 0.4 * np.exp(-epochs / rng.uniform(0.5, 1)) + rise * (epochs / len(epochs)) ** 1.3
+    loss = 0.3 + (heldout[0] - 0.3) * np.exp(-epochs / (rng.uniform(0.3, 0.8) * len(epochs)))
+    return _from_trained("from trained weights, by heart", rng, setting, heldout, loss)
+
+
+FAMILIES: tuple[Family, ...] = (
+    healthy, noisy, late_drop, rate_steps, double_descent, heldout_double_descent, power_tail, early_blow_up,
+    late_blow_up, slow_divergence, oscillation, spike, long_recovery, nan_first, nan_late, never_learns,
+    diverges_at_once, still_falling, short, creeping, trained_levels, trained_turns, trained_by_heart,
 )  # fmt: skip
+
+
+def plainly(family: Family, *, n: int = 500, heldout: str = "none", accuracy: bool = True, seed: int = 5) -> Made:
+    """Return a curve of a family with little noise, of this length and with these columns."""
+    return family(np.random.Generator(np.random.PCG64(seed)), Setting(n, 0.003, accuracy, heldout))
+
+
+def one(family: Family, seed: int | Iterable[int]) -> Made:
+    """Return a curve of a family: length, noise and columns are drawn too."""
+    rng = np.random.Generator(np.random.PCG64(seed if isinstance(seed, int) else list(seed)))
+    setting = Setting(
+        n=int(rng.choice(LENGTHS)),
+        noise=float(rng.choice(NOISES)),
+        accuracy=bool(rng.random() < 0.5),
+        heldout=str(rng.choice(("none", "tracks", "overfits"))),
+    )
+    return family(rng, setting)
 
 
 def made(seed: int, per_family: int) -> list[Made]:
     """Return `per_family` curves of every family."""
-    return [
-        family(np.random.Generator(np.random.PCG64([seed, index, number])))
-        for index, family in enumerate(FAMILIES)
-        for number in range(per_family)
-    ]
+    return [one(family, (seed, index, number)) for index, family in enumerate(FAMILIES) for number in range(per_family)]

@@ -14,7 +14,7 @@ MODULES = sorted(FARM.rglob("*.py"))
 LEVELS = [
     {"cli"},
     {"commands"},
-    {"planning", "status", "doctor", "starting", "progress", "piece"},
+    {"planning", "status", "doctor", "starting", "progress", "piece", "picking"},
     {"scheduling"},
     {"original"},
     {"training", "catalog", "website", "corpus"},
@@ -34,6 +34,7 @@ DOORS = {
     "tensorflow": {"training"},
     "matplotlib": {
         *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
+        "website/pick_figure.py",
     },
     "jax": {"training"},
     "torch": {"training"},
@@ -109,6 +110,7 @@ def test_files_stay_readable(path):
         ("import farm.scheduling.plan, farm.scheduling.queue", "tensorflow keras ray music21 symusic matplotlib"),
         ("import farm.training.__main__", "tensorflow keras jax torch ray numba music21 symusic matplotlib"),
         ("import farm.status", "tensorflow keras ray music21 matplotlib"),
+        ("import farm.picking", "tensorflow keras ray pandas pyarrow music21 symusic numba matplotlib"),
         (
             "import farm.piece",
             "tensorflow keras ray pandas pyarrow pydantic music21 matplotlib",

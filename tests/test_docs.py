@@ -53,7 +53,10 @@ def test_no_pin_names_an_address():
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.+!]+", line), line
 
 
-@pytest.mark.parametrize("bench", ["first_run", "listen", "reading", "encoding", "keys", "training", "article"])
+BENCHES = ["first_run", "listen", "reading", "encoding", "keys", "training", "article", "selection", "copies"]
+
+
+@pytest.mark.parametrize("bench", BENCHES)
 def test_the_numbers_in_the_readme_are_those_of_the_bench(bench, capsys, monkeypatch):
     """The table in the README is what the bench prints of its JSON, to the letter."""
     monkeypatch.syspath_prepend(str(ROOT / "bench"))

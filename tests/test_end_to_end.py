@@ -125,11 +125,17 @@ def test_a_second_run_does_nothing_and_starts_nothing(farmed):
     assert "fresh" in farm("plan", cwd=folder)
 
 
-def test_a_changed_rule_judges_again_and_trains_nothing(farmed):
+def test_a_changed_rule_judges_again_and_neither_trains_nor_composes(farmed):
     folder, _ = farmed
+    samples = {path: path.stat().st_mtime_ns for path in folder.glob("artifacts/runs/*/*/samples/*.json")}
+    assert samples
     edit(folder / "tiny.yaml", lambda data: data.update(selection={"plateau_share": 0.25}))
-    out = json.loads(farm("run", "--executor", "local", "--json", cwd=folder))
-    assert all(style["ran"][0] == "judge" for style in out["styles"])
+    out = json.loads(farm("run", "--executor", "local", "--until", "judge", "--json", cwd=folder))
+    assert [style["ran"] for style in out["styles"]] == [["judge"]] * 2
+    assert samples == {path: path.stat().st_mtime_ns for path in samples}  # none composed again
+    for verdict in folder.glob("artifacts/runs/*/*/verdict.json"):
+        assert json.loads(verdict.read_text())["rule"]["plateau_share"] == 0.25
+    farm("run", "--executor", "local", cwd=folder)
 
 
 def test_a_person_approves_ships_verifies_and_composes(farmed):

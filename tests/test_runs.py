@@ -120,7 +120,7 @@ def test_a_slow_divergence_is_tried_again_from_its_last_good_snapshot(fake, tmp_
     assert (result["stopped"], result["epochs"], result["broke_at"]) == ("max_epochs", 28, 14)
     lines = lines_of(storage)
     went_on = next(line["epoch"] for line in lines if line["broke_at"]) - 1
-    assert 9 <= went_on <= 11
+    assert 9 <= went_on <= 12, "the loss rises from epoch 13 on"
     assert [line["loss"] for line in lines] == pytest.approx([4.5 - 0.1 * epoch for epoch in range(1, 29)])
     assert len(storage.read_lines(layout.metrics("tunes", "one"))) == 28, "nothing of the lost epochs is left"
     assert set(range(went_on - 2, went_on + 1)) <= set(snapshots.epochs(storage, "tunes", "one"))

@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from curve_families import FAMILIES, made
+from curve_families import (
+    FAMILIES,
+    Family,
+    creeping,
+    diverges_at_once,
+    early_blow_up,
+    healthy,
+    nan_late,
+    never_learns,
+    one,
+    plainly,
+    still_falling,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +39,6 @@ def end_of(rows: Rows, patience: int = 8, start_loss: float | None = None) -> tu
         if found is not None:
             return n, found
     return len(rows), None
-
-
-def of_family(name: str, seed: int = 5) -> Rows:
-    return next(curve.records for curve in made(seed, 1) if curve.family == name)
 
 
 @pytest.mark.parametrize(
@@ -57,19 +65,20 @@ def test_a_bundled_run_ends_where_nothing_better_follows(name: str, after: tuple
 
 
 @pytest.mark.parametrize(
-    ("family", "why"),
+    ("family", "heldout", "why"),
     [
-        ("healthy", "flat"),
-        ("overfits", "flat"),
-        ("never learns", "did-not-learn"),
-        ("early blow-up", "blow-up"),
-        ("diverges at once", "blow-up"),
-        ("still falling", None),
-        ("large corpus", None),
+        (healthy, "none", "flat"),
+        (healthy, "overfits", "flat"),
+        (never_learns, "none", "did-not-learn"),
+        (early_blow_up, "none", "blow-up"),
+        (diverges_at_once, "none", "blow-up"),
+        (still_falling, "none", None),
+        (creeping, "none", None),
     ],
 )
-def test_every_kind_of_run_ends_for_its_own_reason(family: str, why: str | None) -> None:
-    assert end_of(of_family(family))[1] == why
+def test_every_kind_of_run_ends_for_its_own_reason(family: Family, heldout: str, why: str | None) -> None:
+    n = {creeping: 60, still_falling: 100}.get(family, 300)
+    assert end_of(plainly(family, n=n, heldout=heldout).records)[1] == why
 
 
 def test_a_heldout_loss_that_levels_off_ends_a_run_and_one_that_gains_does_not() -> None:
@@ -96,19 +105,19 @@ def test_a_run_from_trained_weights_ends_after_its_best_heldout_loss() -> None:
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.sampled_from(FAMILIES))
 def test_the_rule_never_calls_a_run_unfinished_that_it_ended(seed: int, family: Any) -> None:
-    curve = family(np.random.Generator(np.random.PCG64(seed)))
-    n, why = end_of(curve.records)
-    verdict = judge(curve.records[:n], [], None, RULE, "test")["verdict"]
+    curve = one(family, seed)
+    n, why = end_of(curve.records, start_loss=curve.start_loss)
+    verdict = judge(curve.records[:n], [], None, RULE, "test", start_loss=curve.start_loss)["verdict"]
     assert why is None or verdict != "not-converged"
     assert why != "did-not-learn" or verdict == "did-not-learn"
 
 
 def test_a_run_that_breaks_is_tried_again_only_before_it_has_levelled() -> None:
-    early, late = of_family("early blow-up"), of_family("NaN late")
+    early, late = (plainly(family, n=100).records for family in (early_blow_up, nan_late))
     began, safe = before_trouble(read_metrics(early), RULE) or (None, None)
     assert began is not None
     assert safe is not None
-    assert 10 < safe < began <= 42
+    assert 10 < safe < began <= 51
     assert before_trouble(read_metrics(late), RULE) is None
     assert before_trouble(read_metrics(early[:5]), RULE) == (None, 5)
     assert before_trouble(read_metrics([]), RULE) == (None, 0)

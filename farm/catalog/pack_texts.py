@@ -85,6 +85,7 @@ def card(model: Mapping[str, Any]) -> str:
     file = model["files"][0]
     loss = model["precision_loss"].get(file["precision"]) or {}
     copy = quality["longest_copy"] or {}
+    unit = "chords" if copy.get("view") == "chords" else "notes"
     facts = [
         ("file", f"`{file['path']}`, {file['precision']}, {file['bytes']:,} bytes"),
         ("network", f"{model['network']['kind']}, {model['network']['weights']:,} weights"),
@@ -93,7 +94,7 @@ def card(model: Mapping[str, Any]) -> str:
         ("bits per note lost by the precision", _number(loss.get("delta"))),
         ("repetition, and people's", f"{_number(quality['repetition'])}, {_number(quality['repetition_human'])}"),
         ("copied, and people's", f"{_number(quality['copied'])}, {_number(quality['copied_human'])}"),
-        ("longest copy", f"{copy['notes']} notes of {copy['piece']}" if copy.get("notes") else "none"),
+        ("longest copy", f"{copy['notes']} {unit} of {copy['piece']}" if copy.get("notes") else "none"),
         ("corpus", f"{corpus['pieces']:,} pieces, {corpus['notes']:,} notes, {_number(corpus['hours'])} hours"),
         ("licence", model["licence"]),
         ("recipe, seed", f"{_name(lineage['recipe'])}, {lineage['seed']}"),

@@ -1,4 +1,4 @@
-"""The commands about models: compose, approve, reject, ship, verify. Each is thin and calls a plain function."""
+"""The commands about models: pick, compose, approve, reject, ship, verify. Each is thin and calls a plain function."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,24 @@ from typing import Annotated
 import typer
 
 from farm.commands.options import Artifacts, Json, Why, names, print_json, storage_at
+
+
+def pick(
+    metrics: Annotated[Path, typer.Argument(help="A training log: metrics.jsonl, or a CSV as Keras writes it.")],
+    snapshots: Annotated[Path | None, typer.Option(help="A CSV of the epochs to choose from, with measures.")] = None,
+    human: Annotated[Path | None, typer.Option(help="JSON with the same measures of people's pieces.")] = None,
+    every: Annotated[int, typer.Option(metavar="N", help="Choose from every N-th epoch.")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Draw it: a .png or .svg file.")] = None,
+    json_out: Json = False,
+) -> None:
+    """Say which epoch of a training to use, from anybody's log of it.
+
+    Example: farm pick training.csv --every 25 --plot training.png
+    """
+    from farm.picking import pick_facts, pick_lines
+
+    facts = pick_facts(metrics, snapshots=snapshots, human=human, every=every, plot=plot)
+    print_json(facts) if json_out else print("\n".join(pick_lines(facts)))
 
 
 def compose(

@@ -13,18 +13,19 @@ from farm.composing.player import Player
 from farm.composing.render import Sheet, render
 from farm.composing.scoring import bits_per_note
 from farm.config import BASE, digest
-from farm.music.encoding import NOTE, Encoding
+from farm.music.encoding import Encoding
 from farm.music.grid import GridLoss
 from farm.scheduling import ledger
+from farm.scheduling.samples import notes_of
 from farm.scheduling.starts import Start, load_start
 from farm.scheduling.work import Work
+from farm.selection.rows import without_seen
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loading import Music, load_music
 
 _LEAST_NOTES = 16
 _LEAST_PITCHES = 4
-_ROW = np.dtype([("onset_beat", "f8"), ("duration_beat", "f8"), ("pitch", "i2"), ("velocity", "i2")])
 
 
 def make_entry(
@@ -74,7 +75,7 @@ def draft_entry(
             "units": list(work.recipe.network.layers),
             "weights": int(sum(values.size for values in weights.values())),
         },
-        "verdict": dict(verdict),
+        "verdict": without_seen(verdict),
         "quality": _quality(storage, style, run, epoch, verdict, receipts),
         "corpus": {
             "pieces": len(music.pieces),
@@ -134,11 +135,10 @@ def _quality(
     lines = {line["epoch"]: line for line in storage.read_lines(layout.metrics(style, run))}
     sample = storage.read_json(layout.sample_notes(style, run, epoch))
     measures, human = sample["measures"], verdict["human"]
-    longest = measures.get("longest")
-    copy = dict(longest) if longest and longest["piece"] is not None else None
+    copy = _longest_copy(measures.get("longest"), epoch, verdict)
     if copy and copy["bar"] is not None:
         copy["bar"] += 1
-    valid = [_is_valid(np.array(list(map(tuple, one["notes"])), _ROW)) for one in sample["samples"]]
+    valid = [_is_valid(notes_of(one)) for one in sample["samples"]]
     return {
         "val_bits_per_note": lines[epoch]["val_bits_per_note"],
         "ngram_bits_per_note": receipts["baseline"]["result"]["bits_per_note"],
@@ -149,6 +149,14 @@ def _quality(
         "longest_copy": copy,
         "validity": sum(valid) / len(valid),
     }
+
+
+def _longest_copy(exact: Mapping[str, Any] | None, epoch: int, verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the longest exact copy, or the quote that goes furthest beyond people's where that is longer."""
+    rows = (row.get("quote") for row in verdict["candidates"] if row["epoch"] == epoch)
+    quote = next((quote for quote in rows if quote is not None), None)
+    found = [one for one in (exact, quote) if one and one["piece"] is not None]
+    return dict(max(found, key=lambda one: one["notes"])) if found else None
 
 
 def _is_valid(notes: np.ndarray) -> bool:
@@ -164,17 +172,13 @@ def _render_samples(storage: Storage, work: Work, run: str, epoch: int) -> list[
     sample = storage.read_json(layout.sample_notes(work.style, run, epoch))
     keys = []
     for number, one in enumerate(sample["samples"], start=1):
-        rows = np.array(list(map(tuple, one["notes"])), _ROW)
-        notes = np.zeros(len(rows), NOTE)
-        for name in _ROW.names or ():
-            notes[name] = rows[name]
         sheet = Sheet(
             title=f"{work.settings.title or work.style}, sample {number}",
             tempo_bpm=sample["tempo_bpm"],
             time_signature=sample["metre"],
         )
         key = layout.sample_midi(work.style, run, number)
-        storage.write_bytes(key, render(notes, key, sheet))
+        storage.write_bytes(key, render(notes_of(one), key, sheet))
         keys.append(key)
     return keys
 

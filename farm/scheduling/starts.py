@@ -108,7 +108,10 @@ def write_base_index(storage: Storage, run: str, heard: Mapping[str, np.ndarray]
 
 def _base_index(storage: Storage, run: str) -> Index:
     key = layout.base_index(run)
-    if not storage.exists(key):
-        return write_base_index(storage, run, heard_notes(storage, run))
-    with np.load(io.BytesIO(storage.read_bytes(key)), allow_pickle=False) as arrays:
-        return Index.from_arrays(arrays)
+    if storage.exists(key):
+        with np.load(io.BytesIO(storage.read_bytes(key)), allow_pickle=False) as arrays:
+            try:
+                return Index.from_arrays(arrays)
+            except KeyError:  # kept by a version of the farm that looked for less
+                pass
+    return write_base_index(storage, run, heard_notes(storage, run))

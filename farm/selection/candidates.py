@@ -4,8 +4,9 @@ Conventions
 -----------
 A snapshot is a mapping with `epoch` and any of the measures of `farm.selection.measures`; what is missing or no
 number is not judged. People's level is a mapping from measure to [mean, 95th percentile], or the 5th where more
-is better (`distinct4`, `known2`, `known3`). An onset needs two snapshots in a row: the measures come from a
-handful of samples.
+is better (`distinct4`, `known2`, `known3`). Copying is judged by the quotes where samples and people were searched
+for them (`farm.selection.copying`), else by the mean of the longest exact matches. An onset needs two snapshots in a
+row: the measures come from a handful of samples.
 """
 
 import math
@@ -16,8 +17,12 @@ from typing import Any
 import numpy as np
 
 from farm.config import Selection
+from farm.selection.copying import CopyLevels, Quotes, copy_levels, excess, weights, worst_quote
 from farm.selection.curve import Curve
 from farm.selection.metrics import number
+
+MADE_OF_QUOTES = ("excess_mean", "excess_max", "quote")
+"""What the rule tells of the quotes of a snapshot; not measures, whoever gives them."""
 
 _LOOPS_ALWAYS_FINE = 0.1  # share of notes in loops that no style is blamed for, however little its people loop
 
@@ -26,13 +31,14 @@ _LOOPS_ALWAYS_FINE = 0.1  # share of notes in loops that no style is blamed for,
 class Levels:
     """The levels that samples are held against; NaN where no people's level is known."""
 
-    copy_notes: float  # a longer mean match with the corpus is copying
+    copy_notes: float  # a longer mean match with the corpus is copying, where there is nothing better to go by
     greedy_distinct4: float  # fewer distinct 4-grams of the likeliest continuation is looping
     distinct4: float  # the same for the drawn samples
     loop_share: float  # more notes in loops is looping
     known: tuple[tuple[str, float], ...]  # fewer known n-grams is too random
     by_people: bool  # the line for copies is people's own level, not a fixed floor or ceiling
     weak: bool  # people's level rests on too little music
+    quotes: CopyLevels | None = None  # what copying is judged by where samples and people were searched for quotes
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Candidate:
     loose: bool
     knows: bool | None  # as much of what the corpus holds as people's pieces do; None where that cannot be told
     measures: dict[str, float]
+    longest: Mapping[str, Any] | None = None  # the longest exact copy
+    quotes: Sequence[Quotes] | None = None  # of every sample, the weightiest of every view
+    quote: Mapping[str, Any] | None = None  # the quote furthest beyond what people do, and where it stands
+    one_copies: bool = False  # a sample quotes more than people do, whatever the others do
 
 
 @dataclass(frozen=True)
@@ -69,10 +79,10 @@ def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
     human = human or {}
     longest = _percentile(human, "lcs")
     known = tuple((name, _percentile(human, name)) for name in ("known2", "known3"))
+    quotes = copy_levels(human.get("quotes"), rule)
     if human.get("weak") or not math.isfinite(longest):
-        return Levels(
-            rule.copy_floor_notes, rule.loop_distinct4, rule.loop_distinct4, rule.loop_notes_share, known, False, True
-        )
+        floors = (rule.copy_floor_notes, rule.loop_distinct4, rule.loop_distinct4, rule.loop_notes_share)
+        return Levels(*floors, known, False, True, quotes)
     distinct4, loops = _percentile(human, "distinct4"), _percentile(human, "loop_share")
     return Levels(
         copy_notes=float(np.clip(longest, rule.copy_floor_notes, rule.copy_ceiling_notes)),
@@ -82,6 +92,7 @@ def levels(human: Mapping[str, Any] | None, rule: Selection) -> Levels:
         known=known,
         by_people=rule.copy_floor_notes <= longest <= rule.copy_ceiling_notes,
         weak=False,
+        quotes=quotes,
     )
 
 
@@ -90,19 +101,25 @@ def read_candidates(
 ) -> list[Candidate]:
     """Return the snapshots ordered by epoch, judged one by one; without any, every epoch of the curve."""
     rows: dict[int, Mapping[str, Any]] = {int(epoch): {} for epoch in curve.metrics.epochs} if not snapshots else {}
-    for snapshot in snapshots:
-        epoch = number(snapshot.get("epoch"))
-        if epoch >= 1 and epoch == int(epoch):
-            rows[int(epoch)] = snapshot
+    rows |= {int(number(snapshot["epoch"])): snapshot for snapshot in snapshots}
     return [_judged(epoch, rows[epoch], curve, against, rule) for epoch in sorted(rows)]
 
 
 def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Levels, rule: Selection) -> Candidate:
     measures = {
         name: value
-        for name, value in ((name, number(value)) for name, value in snapshot.items() if name != "epoch")
-        if math.isfinite(value)
+        for name, value in ((name, number(value)) for name, value in snapshot.items())
+        if math.isfinite(value) and name not in ("epoch", *MADE_OF_QUOTES)
     }
+    told, longest = snapshot.get("quotes"), snapshot.get("longest")
+    samples = told if isinstance(told, list) else None  # a table of anybody's may call a number that
+    quote, one_copies = None, False
+    copying = measures.get("lcs_mean", math.nan) > against.copy_notes
+    if samples and against.quotes is not None:
+        beyond = [excess(weights(quotes), against.quotes)[0] for quotes in samples]
+        measures |= {"excess_mean": float(np.mean(beyond)), "excess_max": max(beyond)}
+        copying, one_copies = measures["excess_mean"] > against.quotes.line, max(beyond) > against.quotes.line
+        quote = worst_quote(samples, against.quotes)
     greedy = measures.get("greedy_distinct4")
     distinct4, loops = measures.get("distinct4", math.nan), measures.get("loop_share", math.nan)
     comparable = [(measures[name], least) for name, least in against.known if name in measures and math.isfinite(least)]
@@ -114,10 +131,14 @@ def _judged(epoch: int, snapshot: Mapping[str, Any], curve: Curve, against: Leve
         looping_greedy=None if greedy is None else greedy < against.greedy_distinct4,
         looping=distinct4 < against.distinct4 or loops > against.loop_share,
         stuck=distinct4 < rule.loop_distinct4,
-        copying=measures.get("lcs_mean", math.nan) > against.copy_notes,
+        copying=copying,
         loose=bool(comparable) and not knows,
         knows=knows if comparable else None,
         measures=measures,
+        longest=longest if isinstance(longest, Mapping) else None,
+        quotes=samples and [{view: listed[:1] for view, listed in quotes.items()} for quotes in samples],
+        quote=quote,
+        one_copies=one_copies,
     )
 
 

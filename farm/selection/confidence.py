@@ -57,6 +57,7 @@ def confidence(
         shifted = replace(
             against,
             copy_notes=against.copy_notes * copy_factor,
+            quotes=against.quotes and against.quotes.moved(copy_factor),
             greedy_distinct4=against.greedy_distinct4 * loop_factor,
             loop_share=against.loop_share * loop_factor,
         )

@@ -7,7 +7,7 @@ there gives single-note repetition); it is the right one where it levels off tog
 
 Conventions
 -----------
-Epochs count from 1 and are those of the table; ranges of indices are half open. Everything is relative: a loss
+Epochs are those of the table, from 1 in the farm; ranges of indices are half open. Everything is relative: a loss
 in bits gives the same reading as one in nats.
 """
 
@@ -23,6 +23,7 @@ from farm.selection.plateau import HeldOut, late_gain, limit, plateau, read_held
 
 _LATER_SHARE = 0.85  # of the later progress: a region that reached less is given up for the later one
 _LATER_EPOCHS_SHARE = 0.15  # of the run that the later region must last
+_SPIKE_EPOCHS = 10  # a shorter trouble is a spike even where it is more than `spike_share`, up to a fifth of the run
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Curve:
         if self.plateau_first is None:
             return self.safe_last if self.verdict == "not-converged" else None
         if self.heldout is not None and self.heldout.usable:
-            # trained weights are good from the start: the best, not the first as good, has most of the style
-            index = self.heldout.best if self.from_trained else self.heldout.first
+            # trained weights are good from the start, and what is nearer to the best has more of the style
+            index = self.heldout.most if self.from_trained else self.heldout.first
             return int(self.metrics.epochs[self.region[0] + index])
         return self.plateau_first if self.converged else self.safe_last
 
@@ -118,7 +119,7 @@ def analyse(metrics: Metrics, rule: Selection, start_loss: float | None = None, 
         converged = heldout.usable  # where it still falls with the training loss there is more to gain
     else:
         converged = len(inside) > 3 and late_gain(smoothed) <= rule.not_converged_share * drop
-    safe = end - 1 - (max(2, math.ceil(rule.guard_share * n)) if kind else 0)
+    safe = end - 1 - (max(1, math.ceil(rule.guard_share * n)) if kind else 0)  # the epoch after proves its weights
     plateau_first, plateau_flat = _plateau_epochs(curve, heldout, first, rule, width) if learned else (None, None)
     return replace(
         curve,
@@ -167,13 +168,15 @@ def _region(
 ) -> tuple[int, int, str, list[tuple[int, int]], tuple[str, ...]]:
     """Return the range of indices to judge, what ended it (jump, slow, nan or ""), the spikes in it, and flags.
 
-    A short event is a spike. After a longer one that the run recovered from, the later part is judged only if it
-    got clearly further than the earlier one and lasts; else the earlier part, as if it had not recovered.
+    A short event is a spike; events that follow each other sooner than a spike is long are one. After a longer one that
+    the run recovered from, the later part is judged only if it got clearly further than the earlier one and lasts; else
+    the earlier part, as if it had not recovered.
     """
     loss, n = metrics.loss, metrics.n_recorded
     begin, spikes, flags = 0, [], []
-    for event in events:
-        if event.end is not None and event.end - event.start <= max(10, rule.spike_share * n):
+    short = max(min(_SPIKE_EPOCHS, n / 5), rule.spike_share * n)
+    for event in _joined(events, short):
+        if event.end is not None and event.end - event.start <= short:
             spikes.append((event.start, event.end))
             flags.append(f"spike@{int(metrics.epochs[event.start])}")
             continue
@@ -186,6 +189,17 @@ def _region(
         spikes = [spike for spike in spikes if spike[0] < event.start]
         return begin, event.start, event.kind, spikes, tuple(flags)
     return begin, len(loss), "nan" if metrics.broken_epoch is not None else "", spikes, tuple(flags)
+
+
+def _joined(events: tuple[Event, ...], apart: float) -> list[Event]:
+    """Return the events, those less than `apart` epochs after one another as one."""
+    joined: list[Event] = []
+    for event in events:
+        if joined and event.start - (joined[-1].end or 0) < apart:
+            joined[-1] = replace(joined[-1], end=event.end)
+        else:
+            joined.append(event)
+    return joined
 
 
 def _verdict(learned: bool, levelled: bool, restless: bool, kind: str, flags: tuple[str, ...], n: int) -> str:

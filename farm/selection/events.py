@@ -14,7 +14,7 @@ import numpy as np
 from farm.config import Selection
 
 _NOISE_EPOCHS = 30
-_MAD_TO_SIGMA = 1.4826  # of a normal distribution
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def noise(values: np.ndarray, floor: float) -> np.ndarray:
     padded = np.concatenate((np.full(_NOISE_EPOCHS - 1, np.nan), steps))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _NOISE_EPOCHS)[2:]  # three differences at least
     middle = np.nanmedian(windows, axis=1, keepdims=True)
-    spread = np.nanmedian(np.abs(windows - middle), axis=1) * _MAD_TO_SIGMA / np.sqrt(2)
+    spread = np.nanmedian(np.abs(windows - middle), axis=1) * MAD_TO_SIGMA / np.sqrt(2)
     sigma[3:] = np.maximum(spread, floor)
     return sigma
 
@@ -80,7 +80,7 @@ def find_events(loss: np.ndarray, first: float, rule: Selection, width: int) -> 
     while index < len(loss):
         progress, scatter = first - best, sigma[max(index - 1, 0)]
         if progress < rule.learn_share * abs(first):
-            kind = "jump" if loss[index] > 1.5 * first and index else ""
+            kind = "jump" if loss[index] - first > 0.5 * abs(first) and index else ""
         else:
             above = smoothed[index] - best > max(rule.slow_share * progress, 3 * scatter)
             slow_since = (index if slow_since is None else slow_since) if above else None

@@ -7,16 +7,20 @@ the measures of which more is better (`distinct4`, `known2`, `known3`, `n_pitche
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from farm.selection import repetition
+from farm.selection.copying import FIXED, weights
 from farm.selection.originality import Index
 
 _MORE_IS_BETTER = ("distinct4", "known2", "known3", "n_pitches")
 _MIN_WINDOWS = 8  # fewer, or fewer than four pieces, are a weak reference
 _MIN_PIECES = 4
+_MOST_STAND_INS = 120  # windows: enough for a percentile, and a few seconds
+_NO_NUMBERS = ("longest", "quotes")
 
 
 def snapshot_measures(samples: Sequence[np.ndarray], greedy: np.ndarray | None, index: Index) -> dict[str, Any]:
@@ -25,19 +29,21 @@ def snapshot_measures(samples: Sequence[np.ndarray], greedy: np.ndarray | None, 
     Returns
     -------
     rep_same, longest_run, distinct4, loop_share, n_pitches, cov8, cov12, cov16, known2, known3, lcs_mean: means;
-    lcs_max and longest {notes, piece, bar, view, sample_start, sample}: the worst sample, `sample` counting from 0;
+    near8, near12, near16: means too. lcs_max and longest {notes, piece, bar, view, sample_start, sample}: the worst
+    sample, `sample` counting from 0; quotes: those of every sample by view, in order, none for one without notes;
     greedy_rep, greedy_run, greedy_distinct4 where a greedy sample is given. Samples without notes are left out; when
     none has any, only the greedy measures are there.
     """
     measures: dict[str, Any] = {}
     rows = [(number, _measure(notes, index, ())) for number, notes in enumerate(samples) if len(notes)]
     if rows:
-        names = [name for name in rows[0][1] if name not in ("lcs", "longest")]
+        names = [name for name in rows[0][1] if name not in ("lcs", *_NO_NUMBERS)]
         measures = {name: float(np.mean([row[name] for _, row in rows])) for name in names}
         measures["lcs_mean"] = float(np.mean([row["lcs"] for _, row in rows]))
         worst, row = max(rows, key=lambda numbered: numbered[1]["lcs"])
         measures["lcs_max"] = row["lcs"]
         measures["longest"] = {**row["longest"], "sample": worst}
+        measures["quotes"] = [dict(rows).get(number, {}).get("quotes", {}) for number in range(len(samples))]
     if greedy is not None and len(greedy):
         found = repetition.measure(greedy)
         measures["greedy_rep"] = found["rep_same"]
@@ -51,6 +57,7 @@ def human_reference(
     index: Index,
     length: int,
     families: Mapping[str, Collection[str]] | None = None,
+    stand_ins: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Return people's level: the measures of pieces the network never saw, cut to the length of the samples.
 
@@ -65,26 +72,41 @@ def human_reference(
         Notes of a sample.
     families
         For each piece the ids of its near relations in the index, itself included, which are not searched. Give it when
-        there are no held-out pieces and training pieces stand in for them.
+        training pieces stand in for held-out ones.
+    stand_ins
+        Training pieces that tell, besides the others, how much people quote: a percentile needs more music than most
+        styles hold out. Some of their windows are taken, evenly. They are not sought in the `figures` of the index,
+        where a piece cannot be told from itself.
 
     Returns
     -------
     Per measure [mean, percentile]; `lcs` instead of `lcs_mean`; pieces, windows: counts; weak: true when there are
-    fewer than four pieces or eight windows. No pieces give only the counts and weak.
+    fewer than four pieces or eight windows; quotes {pieces, weights}: how many pieces, stand-ins too, and by view the
+    weight of the weightiest quote of each window. No pieces give only the counts and weak.
     """
     rows, n_pieces = [], 0
     for piece in sorted(heldout):
-        windows = _windows(heldout[piece], length)
+        windows = cut_windows(heldout[piece], length)
         exclude = (families or {}).get(piece, ())
         rows += [_measure(window, index, exclude) for window in windows]
         n_pieces += bool(windows)
+    others = [
+        (piece, window) for piece in sorted(stand_ins or {}) for window in cut_windows((stand_ins or {})[piece], length)
+    ]
+    others = others[:: max(1, -(-len(others) // _MOST_STAND_INS))]
+    told = [weights(row["quotes"]) for row in rows]
+    known = replace(index, figures=None)
+    told += [weights(known.measure(window, (families or {}).get(piece, ()))["quotes"]) for piece, window in others]
     reference: dict[str, Any] = {
         "pieces": n_pieces,
         "windows": len(rows),
         "weak": n_pieces < _MIN_PIECES or len(rows) < _MIN_WINDOWS,
     }
+    if told:
+        quoting = {"pieces": n_pieces + len({piece for piece, _ in others})}
+        reference["quotes"] = {**quoting, "weights": {name: [one[name] for one in told] for name in FIXED}}
     for name in rows[0] if rows else ():
-        if name != "longest":
+        if name not in _NO_NUMBERS:
             values = [row[name] for row in rows]
             percentile = 5 if name in _MORE_IS_BETTER else 95
             reference[name] = [float(np.mean(values)), float(np.percentile(values, percentile))]
@@ -95,7 +117,7 @@ def _measure(notes: np.ndarray, index: Index, exclude: Collection[str]) -> dict[
     return {**repetition.measure(notes), **index.measure(notes, exclude)}
 
 
-def _windows(notes: np.ndarray, length: int) -> list[np.ndarray]:
+def cut_windows(notes: np.ndarray, length: int) -> list[np.ndarray]:
     """Return a piece cut into windows of `length` notes, in order of onset; a short piece is one window."""
     ordered = notes[np.lexsort((notes["pitch"], notes["onset_beat"]))]
     if len(ordered) <= length:

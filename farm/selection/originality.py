@@ -6,9 +6,9 @@ they mean something only beside the same measures of people's pieces that the ne
 
 Conventions
 -----------
-Tokens are those of `farm.selection.tokens`, so a transposed copy is a copy. Lengths are in notes: k matching tokens
-are k + 1 notes. Bars count from 0, as in the notes table. Matches never cross pieces. A measure of a piece is the
-higher one of the two views.
+Two searches. The exact one is on the views of `farm.selection.tokens`; a measure of a piece is the higher one of its
+two views. The other finds quotes with at most one note altered on the views of `farm.selection.traces`. A transposed
+copy is a copy for both. Lengths are in notes. Bars count from 0, as in the notes table. Matches never cross pieces.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,24 +17,30 @@ from typing import Any
 
 import numpy as np
 
+from farm.selection import traces
+from farm.selection.exact import View
 from farm.selection.figures import Figures
-from farm.selection.tokens import VIEWS, bars, tokens, view
+from farm.selection.near import MOST_ALTERED, NearView
+from farm.selection.quotes import covered, find_quotes
+from farm.selection.tokens import VIEWS, tokens
 
 LENGTHS = (8, 12, 16)
 ELSEWHERE = "the base"
-_DEPTH = 256  # tokens; longer matches are told as this long
 _PARTS = ("alphabet", "codes", "suffixes", "starts", "bars")
-_END = 0  # the code between pieces; no query holds it
+_NEAR_PARTS = ("symbols", "gaps", "bars", "starts", "hashes", "order")
+_SAME_LINE = {"merged": "merged", "top": "tune"}  # the view of quotes that is most like a view of exact copies
 
 
 @dataclass(frozen=True)
 class Index:
-    """The training corpus of a style, searchable; one suffix array per view.
+    """The training corpus of a style, searchable.
 
-    Memory is about 24 bytes a note and view.
+    Memory is about 12 bytes a note and exact view, and 18 bytes a note (of `chords` a chord) and view of quotes.
 
     Attributes
     ----------
+    near
+        The corpus as quotes are looked for, by view.
     beside
         Other corpora that are searched too, such as what the base heard; no two pieces share an id.
     figures
@@ -43,7 +49,8 @@ class Index:
     """
 
     pieces: tuple[str, ...]
-    views: Mapping[str, "View"]
+    views: Mapping[str, View]
+    near: Mapping[str, NearView]
     beside: tuple["Index", ...] = ()
     figures: Figures | None = None
 
@@ -51,19 +58,29 @@ class Index:
     def build(cls, pieces: Mapping[str, np.ndarray]) -> "Index":
         """Return the index of a corpus: note arrays by piece id. An empty corpus matches nothing."""
         names = tuple(sorted(pieces))
-        return cls(names, {name: View.build([pieces[piece] for piece in names], name) for name in VIEWS})
+        views = {name: View.build([pieces[piece] for piece in names], name) for name in VIEWS}
+        read = [traces.read(pieces[piece]) for piece in names]
+        near = {name: NearView.build([one[name] for one in read], MOST_ALTERED[name]) for name in traces.VIEWS}
+        return cls(names, views, near)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what `from_arrays` needs, without what is beside it."""
         arrays = {"pieces": np.array(self.pieces, np.str_)}
         for name, corpus in self.views.items():
             arrays |= {f"{name}.{part}": getattr(corpus, part) for part in _PARTS}
+        for name, near in self.near.items():
+            arrays |= {f"near.{name}.{part}": getattr(near, part) for part in _NEAR_PARTS}
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Index":
+        """Return an index that `to_arrays` took apart; KeyError where another version of the farm did."""
         views = {name: View(*(arrays[f"{name}.{part}"] for part in _PARTS)) for name in VIEWS}
-        return cls(tuple(arrays["pieces"].tolist()), views)
+        near = {}
+        for name in traces.VIEWS:
+            parts: dict[str, Any] = {part: arrays[f"near.{name}.{part}"] for part in _NEAR_PARTS}
+            near[name] = NearView(**parts, most_altered=MOST_ALTERED[name])
+        return cls(tuple(arrays["pieces"].tolist()), views, near)
 
     def measure(self, notes: np.ndarray, exclude: Collection[str] = ()) -> dict[str, Any]:
         """Return how much of a piece stands in the corpus.
@@ -80,18 +97,19 @@ class Index:
         cov8, cov12, cov16: share of notes inside a match of so many notes; lcs: notes of the longest match; known2,
         known3: share of runs of two and three tokens of the merged stream that stand in the corpus; longest: {notes,
         piece, bar, view, sample_start} of the longest match, the piece None and notes 0 without any. `bar` is where
-        it begins in that piece, `sample_start` the index of its first note in the view.
+        it begins in that piece, `sample_start` the index of its first note in the view. near8, near12, near16 and
+        quotes: as cov and longest with at most one note altered, see `quotes`.
         """
         banned = frozenset(exclude)
         found: dict[str, Any] = {f"cov{length}": 0.0 for length in LENGTHS}
         longest: dict[str, Any] = {"notes": 0, "piece": None, "bar": None, "view": None, "sample_start": None}
-        afar = longest
+        afar = {name: longest for name in self.views}
         known = {"known2": 0.0, "known3": 0.0}
         for name in self.views:
             query = tokens(notes, name)
             lengths = np.zeros(len(query), np.int64)
             for corpus in (self, *self.beside):
-                skipped = np.array([piece in banned for piece in corpus.pieces], bool) if banned else None
+                skipped = corpus.skipped(banned)
                 own, ranges = corpus.views[name].match(query, skipped)
                 lengths = np.maximum(lengths, own)
                 if own.max(initial=0) > 0 and own.max() + 1 > longest["notes"]:
@@ -102,144 +120,37 @@ class Index:
             if self.figures is not None:
                 own = self.figures.match(query, name)
                 lengths = np.maximum(lengths, own)
-                if own.max(initial=0) > 0 and own.max() + 1 > afar["notes"]:
+                if own.max(initial=0) > 0:
                     at = int(np.argmax(own))
-                    afar = {"notes": int(own[at]) + 1, "piece": ELSEWHERE, "bar": None, "view": name}
-                    afar["sample_start"] = at
+                    afar[name] = {"notes": int(own[at]) + 1, "piece": ELSEWHERE, "bar": None, "view": name}
+                    afar[name]["sample_start"] = at
             for length in LENGTHS:
-                found[f"cov{length}"] = max(found[f"cov{length}"], _covered(lengths, length))
+                begins = np.flatnonzero(lengths >= length - 1)
+                share = covered(begins, lengths[begins] + 1, len(lengths) + 1)
+                found[f"cov{length}"] = max(found[f"cov{length}"], share)
             if name == "merged" and len(lengths) > 3:
                 known = {f"known{n}": float(np.mean(lengths[: 1 - n] >= n)) for n in (2, 3)}
-        longest = afar if afar["notes"] > longest["notes"] else longest
-        return {**found, "lcs": float(longest["notes"]), **known, "longest": longest}
+        longest = max([longest, *afar.values()], key=lambda one: one["notes"])
+        return {**found, "lcs": float(longest["notes"]), **known, "longest": longest, **self._near(notes, banned, afar)}
 
+    def skipped(self, banned: frozenset[str]) -> np.ndarray | None:
+        """Return which pieces are not searched, None where all are."""
+        return np.array([piece in banned for piece in self.pieces], bool) if banned else None
 
-@dataclass(frozen=True)
-class View:
-    """One view of the corpus: codes of all pieces one after the other, their order, and where they come from."""
-
-    alphabet: np.ndarray  # the tokens, ascending; a token's code is its place plus one
-    codes: np.ndarray  # int32, an `_END` after each piece
-    suffixes: np.ndarray  # int32, positions in `codes` in the order of what follows them
-    starts: np.ndarray  # position in `codes` at which each piece begins
-    bars: np.ndarray  # int32, the bar in which a match that begins at each code begins: that of the note before
-
-    @classmethod
-    def build(cls, pieces: list[np.ndarray], name: str) -> "View":
-        """Return the view `name` of a corpus, pieces in the order given."""
-        streams, places = [], []
-        for notes in pieces:
-            found = tokens(notes, name)
-            streams.append(found)
-            places.append(bars(notes)[view(notes, name)][: len(found)])
-        lengths = np.array([len(stream) for stream in streams], np.int64)
-        starts = np.concatenate(([0], np.cumsum(lengths + 1)))[:-1] if len(lengths) else np.zeros(0, np.int64)
-        joined = np.concatenate(streams) if streams else np.zeros(0, np.int64)
-        alphabet, numbers = np.unique(joined, return_inverse=True)
-        total = int((lengths + 1).sum())
-        inside = np.ones(total, bool)
-        inside[starts + lengths] = False
-        codes, where = np.full(total, _END, np.int32), np.zeros(total, np.int32)
-        codes[inside] = numbers + 1
-        where[inside] = np.concatenate(places) if places else 0
-        return cls(alphabet, codes, suffix_order(codes, _DEPTH), starts, where)
-
-    def place(self, low: int, high: int, skipped: np.ndarray | None) -> tuple[int, int]:
-        """Return the number of the piece and the bar of the earliest match among `suffixes[low:high]`."""
-        found = self.suffixes[low:high].astype(np.int64)
-        owners = np.searchsorted(self.starts, found, side="right") - 1
-        kept = np.ones(len(found), bool) if skipped is None else ~skipped[owners]
-        first = int(np.argmin(np.where(kept, found, len(self.codes))))
-        return int(owners[first]), int(self.bars[found[first]])
-
-    def match(self, query: np.ndarray, skipped: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for every position of a query, the longest match that begins there and where it stands.
-
-        All positions are narrowed down together: the suffixes that begin with the first m tokens are one range, and
-        token m + 1 is found in it by bisection. O(matched tokens times log corpus).
-
-        Parameters
-        ----------
-        query
-            Tokens, shape (n,).
-        skipped
-            Which pieces are not searched, shape (n_pieces,), or None.
+    def _near(self, notes: np.ndarray, banned: frozenset[str], afar: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the measures with at most one note altered; a longer exact match with `figures` takes a quote's place.
 
         Returns
         -------
-        Lengths in tokens, shape (n,), and ranges of `suffixes`, shape (n, 2), which mean nothing where the length is 0.
+        near8, near12, near16: share of notes inside quotes of so many notes, the higher one of all notes and the
+        tune. quotes: by view that has any a list, the weightiest first, of the fields of `farm.selection.quotes.Quote`.
         """
-        n = len(query)
-        lengths = np.zeros(n, np.int64)
-        low, high = np.zeros(n, np.int64), np.full(n, len(self.suffixes), np.int64)
-        if n == 0 or len(self.alphabet) == 0:
-            return lengths, np.stack((low, high), axis=1)
-        at = np.minimum(np.searchsorted(self.alphabet, query), len(self.alphabet) - 1)
-        codes = np.append(np.where(self.alphabet[at] == query, at + 1, -1), -1)
-        allowed = None
-        if skipped is not None:
-            owner = np.searchsorted(self.starts, self.suffixes, side="right") - 1
-            allowed = np.concatenate(([0], np.cumsum(~skipped[owner])))
-        active = np.arange(n)
-        for depth in range(min(n, _DEPTH)):
-            wanted = codes[np.minimum(active + depth, n)]
-            left = self._bisect(low[active], high[active], depth, wanted)
-            right = self._bisect(left, high[active], depth, wanted + 1)
-            hits = right - left if allowed is None else allowed[right] - allowed[left]
-            going = (hits > 0) & (wanted > 0)
-            active = active[going]
-            if len(active) == 0:
-                break
-            low[active], high[active] = left[going], right[going]
-            lengths[active] = depth + 1
-        return lengths, np.stack((low, high), axis=1)
-
-    def _bisect(self, low: np.ndarray, high: np.ndarray, depth: int, wanted: np.ndarray) -> np.ndarray:
-        """Return the first place in each range whose token at `depth` is not below `wanted`."""
-        low, high = low.copy(), high.copy()
-        last = len(self.codes) - 1
-        while True:
-            open_ = low < high
-            if not open_.any():
-                return low
-            middle = (low + high) // 2
-            at = self.suffixes[np.minimum(middle, last)].astype(np.int64) + depth
-            code = np.where(at <= last, self.codes[np.minimum(at, last)], -1)
-            below = open_ & (code < wanted)
-            low = np.where(below, middle + 1, low)
-            high = np.where(open_ & ~below, middle, high)
-
-
-def suffix_order(codes: np.ndarray, depth: int) -> np.ndarray:
-    """Return the positions of `codes` ordered by what follows them, int32; ties after `depth` codes in any order.
-
-    Prefix doubling (Manber and Myers, "Suffix arrays", SIAM Journal on Computing 22, 1993): ranks by the first m codes
-    give those by the first 2 m. What stands past the end counts as lower than any code.
-    """
-    n = len(codes)
-    rank = codes.astype(np.int64) + 1
-    length = 1
-    while True:
-        behind = np.zeros(n, np.int64)
-        behind[: n - length] = rank[length:] if length < n else 0
-        order = np.argsort(rank * (int(rank.max(initial=0)) + 1) + behind, kind="stable")
-        if n == 0:
-            return order.astype(np.int32)
-        key_rank, key_behind = rank[order], behind[order]
-        changed = (np.diff(key_rank) != 0) | (np.diff(key_behind) != 0)
-        rank = np.empty(n, np.int64)
-        rank[order] = np.concatenate(([1], 1 + np.cumsum(changed)))
-        length *= 2
-        if length >= depth or changed.all():
-            return order.astype(np.int32)
-
-
-def _covered(lengths: np.ndarray, notes: int) -> float:
-    """Return the share of notes inside a match of at least `notes` notes; `lengths` are in tokens."""
-    if len(lengths) == 0:
-        return 0.0
-    reach = np.zeros(len(lengths) + 2, np.int64)
-    begins = np.flatnonzero(lengths >= notes - 1)
-    np.add.at(reach, begins, 1)
-    np.add.at(reach, begins + lengths[begins] + 1, -1)
-    return float(np.mean(np.cumsum(reach[:-1]) > 0))
+        corpora = [(corpus.pieces, corpus.near, corpus.skipped(banned)) for corpus in (self, *self.beside)]
+        found = find_quotes(notes, corpora, LENGTHS)
+        quotes = {name: [quote._asdict() for quote in listed] for name, listed in found.quotes.items()}
+        for exact, name in _SAME_LINE.items():
+            far = afar[exact]
+            if far["notes"] > max((quote["notes"] for quote in quotes.get(name, [])), default=0):
+                told = {"notes": far["notes"], "fresh": far["notes"], "altered": 0, "piece": ELSEWHERE, "bar": None}
+                quotes[name] = [{**told, "sample_start": far["sample_start"]}, *quotes.get(name, [])]
+        return {**{f"near{length}": share for length, share in found.shares.items()}, "quotes": quotes}

@@ -5,22 +5,30 @@ Conventions
 Short sentences, the pick first, then the curve, the samples, and what to do when nothing is fit to use.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from farm.selection.candidates import Candidate, Levels, Onsets
 from farm.selection.curve import Curve
 
 _LATE_SHARE = 0.75  # of the epochs judged, after which a gain of the held-out loss is a late one
+_TURNED_SHARE = 0.01  # of its drop: more lost since the best and the held-out loss gets worse
 _LESS_COPYING = "give it more music, more dropout or more snapshots."
 _CLASSES = {
     "not-converged": "Training stopped while it was still learning; allow it more epochs and minutes.",
     "did-not-learn": "The network did not learn; look at the learning rate and at the music that was read.",
     "blew-up": "Training broke before it had levelled off; lower the learning rate.",
     "unstable": "The loss never settled; lower the learning rate.",
-    "loops": "Every snapshot still repeats itself; train longer, or give it more music.",
-    "copies": "Every snapshot that no longer repeats itself copies its sources; " + _LESS_COPYING,
-    "too-random": "Every snapshot is still too random; train longer.",
+    "loops": "Every snapshot to trust still repeats itself; train longer, or give it more music.",
+    "copies": "Every snapshot to trust that no longer repeats itself copies its sources; " + _LESS_COPYING,
+    "too-random": "Every snapshot to trust is still too random; train longer.",
     "memorizes-before-fluent": "It copies its sources before it stops repeating itself; " + _LESS_COPYING,
+}
+_LEVELLED = {
+    "loops": "Every snapshot to trust repeats itself, and longer training would not change it: the curve is flat; "
+    "give it more music.",
+    "too-random": "Every snapshot to trust is too random, and longer training would not change it: the curve is flat; "
+    "give it more music.",
 }
 
 
@@ -46,13 +54,16 @@ def tell(
     elif epoch is not None:
         sentences.append("No samples were judged, only the curve.")
     if why == "no-safe-snapshot":
-        sentences.append("No snapshot was kept from before the trouble; save more often.")
+        what = "from before the trouble" if curve.blow_up is not None else "of the epochs to trust"
+        sentences.append(f"No snapshot was kept {what}; save more often.")
     if curve.metrics.n_recorded == 0:
         sentences.append("Train first.")
     elif verdict == "not-converged" and _by_heart(curve):
         sentences.append(
             "Training stopped while it was still learning, but by heart; more music or a common base helps most."
         )
+    elif curve.converged and verdict in _LEVELLED:
+        sentences.append(_LEVELLED[verdict])
     elif verdict in _CLASSES:
         sentences.append(_CLASSES[verdict])
     return " ".join(sentences)
@@ -61,7 +72,9 @@ def tell(
 def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
     metrics = curve.metrics
     if len(metrics.loss) == 0:
-        return ["The very first loss is no number." if metrics.n_recorded else "There are no epochs to judge."]
+        if metrics.n_recorded:
+            return ["The very first loss is no number."]
+        return ["There are no epochs with a training loss to judge."]
     index = int((metrics.epochs <= epoch).sum()) - 1 if epoch is not None else curve.region[1] - 1
     index = max(index, 0)
     at = "there" if epoch is not None else f"at epoch {int(metrics.epochs[index])}"
@@ -83,32 +96,60 @@ def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
         what = {"jump": "jumped", "slow": "drifted away", "nan": "stopped being a number"}[curve.blow_up_kind]
         told.append(f"At epoch {curve.blow_up} the loss {what}; nothing from shortly before it on is trusted.")
     else:
-        again = "broke down again" if metrics.retry is not None else "broke down"
-        told.append(f"It never {again} in {metrics.n_recorded} epochs.")
+        told.append(_about_health(curve))
     return told
+
+
+def _about_health(curve: Curve) -> str:
+    """Return what to say of a run that nothing ended."""
+    recovered = [flag.partition("@")[2] for flag in curve.flags if flag.startswith("recovered@")]
+    spikes = [flag.partition("@")[2] for flag in curve.flags if flag.startswith("spike@")]
+    n = curve.metrics.n_recorded
+    epochs = f"{n} epochs" if n != 1 else "its one epoch"
+    if recovered:
+        return f"It broke down and had recovered by epoch {recovered[-1]}; only what came after is judged."
+    again = "broke down again" if curve.metrics.retry is not None else "broke down"
+    but = ""
+    if spikes:
+        where = f"at epoch {spikes[0]}" if len(spikes) == 1 else f"at epochs {', '.join(spikes)}"
+        but = f", but for short spikes {where}" if len(spikes) > 1 else f", but for a short spike {where}"
+    return f"It never {again} in {epochs}{but}."
 
 
 def _by_heart(curve: Curve) -> bool:
     """Tell whether only the training loss still fell: the held-out loss rose, or gained nothing in the last quarter."""
     heldout, (begin, end) = curve.heldout, curve.region
-    return heldout is not None and (heldout.rises or heldout.first < _LATE_SHARE * (end - begin))
+    if heldout is None:
+        return False
+    return heldout.rises or heldout.rise > _TURNED_SHARE or heldout.first < _LATE_SHARE * (end - begin)
 
 
 def _about_signal(curve: Curve) -> list[str]:
     epochs, heldout = curve.metrics.epochs, curve.heldout
+    told = []
     if heldout is not None and heldout.usable:
         first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
-        return [
-            f"The loss on music held out from training is as good as its best ({heldout.best_loss:.2f}, epoch {best}) "
-            f"from epoch {first} on and does not turn up, so it decides."
-        ]
-    told = [f"Most of the way was done at epoch {curve.plateau_first}"]
-    if curve.plateau_flat is not None:
-        told[0] += f" and the curve is flat from epoch {curve.plateau_flat}" if curve.converged else ""
-    told[0] += "."
-    if heldout is not None and heldout.rises:
-        best = int(epochs[curve.region[0] + heldout.best])
-        told.append(f"The loss on held-out music was best at epoch {best} and rose after it, so it does not decide.")
+        lowest = (
+            f"the loss on music held out from training is as good as its best ({heldout.best_loss:.2f}, epoch {best})"
+        )
+        if heldout.rise <= _TURNED_SHARE:
+            return [f"T{lowest[1:]} from epoch {first} on and does not turn up, so it decides."]
+        if curve.from_trained:
+            return [
+                f"At epoch {first} {lowest}; what a trained base learns after that it learns by heart, so this loss "
+                "decides."
+            ]
+        return [f"T{lowest[1:]} from epoch {first} on and turns up but little, so it decides."]
+    if curve.converged:
+        told.append(f"Most of the way was done at epoch {curve.plateau_first}")
+        told[0] += f" and the curve is flat from epoch {curve.plateau_flat}." if curve.plateau_flat is not None else "."
+    if heldout is not None and (heldout.rises or (not curve.converged and _by_heart(curve))):
+        first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
+        told.append(
+            f"The loss on held-out music was best at epoch {best} and rose after it, so it does not decide."
+            if heldout.rises or heldout.rise > _TURNED_SHARE
+            else f"The loss on held-out music hardly fell after epoch {first}."
+        )
     return told
 
 
@@ -116,42 +157,68 @@ def _about_samples(
     heard: Sequence[Candidate], onsets: Onsets, against: Levels, epoch: int | None, why: str
 ) -> list[str]:
     told = []
-    if onsets.by_greedy:
-        what = "The likeliest continuation repeats itself"
-    else:
-        what = "The samples repeat themselves more than people do, or wander"
-        if any(candidate.looping_greedy for candidate in heard):
-            every = all(candidate.looping_greedy is not False for candidate in heard)
-            told.append(
-                f"The likeliest continuation loops in {'every snapshot' if every else 'some snapshots'}, as it does in "
-                "most networks that do not learn by heart, so the drawn samples were held against people instead."
-            )
-    if onsets.fluent is None:
-        told.append(f"{what} in every snapshot.")
-    elif onsets.fluent > heard[0].epoch:
-        told.append(f"{what} until epoch {onsets.fluent}.")
-    else:
+    if not onsets.by_greedy and any(candidate.looping_greedy for candidate in heard):
+        every = all(candidate.looping_greedy is not False for candidate in heard)
         told.append(
-            "No snapshot repeats itself too much."
-            if onsets.by_greedy
-            else "Loops and variety are within people's range."
+            f"The likeliest continuation loops in {'every snapshot' if every else 'some snapshots'}, which the drawn "
+            "samples need not do, so these were held against people instead."
         )
-    line = f"the line is {against.copy_notes:.0f}" + (", as far as people's own reach" if against.by_people else "")
-    if onsets.memo is not None:
-        longest = next(c.measures["lcs_mean"] for c in heard if c.epoch == onsets.memo)
-        told.append(
-            f"Copying begins at epoch {onsets.memo}: the longest matches with the corpus are {longest:.0f} notes on "
-            f"average; {line}."
-        )
-    else:
-        longest = max((c.measures.get("lcs_mean", 0.0) for c in heard), default=0.0)
-        told.append(
-            f"Copying never takes hold: the longest matches with the corpus are at most {longest:.0f} notes "
-            f"on average; {line}."
-        )
+    told += [_about_loops(heard, onsets), _about_copies(heard, onsets, against)]
+    quote = next((c.quote for c in heard if c.epoch == epoch and c.one_copies and c.quote), None)
+    if quote is not None:
+        told.append(f"Sample {quote['sample'] + 1} of it quotes {told_quote(quote)}; listen to it.")
     if epoch is not None and why in ("later", "earlier"):
         told.append(
             f"The curve alone would have taken {'an earlier' if why == 'later' else 'a later'} epoch; "
             "the samples moved it."
         )
     return told
+
+
+def _about_loops(heard: Sequence[Candidate], onsets: Onsets) -> str:
+    """Return when the loops end, and whether they come back."""
+    by_greedy = onsets.by_greedy
+    what = (
+        "The likeliest continuation repeats itself" if by_greedy else "The samples loop more than people do, or wander,"
+    )
+    bad = [c.epoch for c in heard if (bool(c.looping_greedy) if by_greedy else c.looping or c.loose)]
+    if onsets.fluent is None:
+        return f"{what} in {'every snapshot' if len(bad) == len(heard) else 'all but single snapshots'}."
+    back = sum(epoch > onsets.fluent for epoch in bad)
+    again = f", and again in {back} of the later snapshots" if back else ""
+    if onsets.fluent > heard[0].epoch:
+        return f"{what} until epoch {onsets.fluent}{again}."
+    if bad:
+        return f"{what} in {len(bad)} of {len(heard)} snapshots, but not in the first."
+    return "No snapshot repeats itself too much." if by_greedy else "Loops and variety are within people's range."
+
+
+def _about_copies(heard: Sequence[Candidate], onsets: Onsets, against: Levels) -> str:
+    """Return whether and when copying begins, and where the line is."""
+    if against.quotes is not None and any("excess_mean" in c.measures for c in heard):
+        unit = "what people quote" if against.quotes.by_people else "what people usually quote"
+        line = f"the line is {against.quotes.line:.2f} times"
+        if onsets.memo is not None:
+            worst = next(c for c in heard if c.epoch == onsets.memo)
+            most = f"the samples quote {worst.measures.get('excess_mean', 0.0):.2f} times {unit}, on average"
+            place = f", the worst {told_quote(worst.quote)}" if worst.quote else ""
+            return f"Copying begins at epoch {onsets.memo}: {most}{place}; {line}."
+        highest = max(c.measures.get("excess_mean", 0.0) for c in heard)
+        return f"Copying never takes hold: the samples quote at most {highest:.2f} times {unit}, on average; {line}."
+    line = f"the line is {against.copy_notes:.0f}" + (", as far as people's own reach" if against.by_people else "")
+    if onsets.memo is not None:
+        longest = next(c.measures["lcs_mean"] for c in heard if c.epoch == onsets.memo)
+        what = f"the longest matches with the corpus are {longest:.0f} notes on average"
+        return f"Copying begins at epoch {onsets.memo}: {what}; {line}."
+    longest = max((c.measures.get("lcs_mean", 0.0) for c in heard), default=0.0)
+    what = f"the longest matches with the corpus are at most {longest:.0f} notes on average"
+    return f"Copying never takes hold: {what}; {line}."
+
+
+def told_quote(quote: Mapping[str, Any]) -> str:
+    """Return a quote in words: how much, of what, from where; bars as a musician counts them."""
+    kind = {"tune": " of the tune", "bass": " of the bass"}.get(quote["view"], "")
+    what = f"{quote['notes']} {'chords' if quote['view'] == 'chords' else 'notes'}{kind}"
+    place = f" of {quote['piece']}" + ("" if quote["bar"] is None else f", bar {quote['bar'] + 1}")
+    altered = ("", ", one note altered", f", altered in {quote['altered']} places")[min(quote["altered"], 2)]
+    return what + place + altered

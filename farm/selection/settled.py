@@ -83,5 +83,5 @@ def _progress_share(curve: Curve, start_loss: float | None) -> float:
     loss, (begin, end) = curve.metrics.loss, curve.region
     if begin == end:
         return 0.0
-    first = max(float(np.median(loss[:3])), float(loss[0]), start_loss or 0.0)
+    first = max(float(np.median(loss[:3])), float(loss[0]), -math.inf if start_loss is None else start_loss)
     return (first - limit(loss[begin:end])) / abs(first) if first else 0.0

@@ -62,6 +62,11 @@ def bars(notes: np.ndarray) -> np.ndarray:
     return (max(0, round(int(begun[0]) / length)) + np.concatenate(([0], np.cumsum(passed))))[where]
 
 
+def duration_classes(beats: np.ndarray) -> np.ndarray:
+    """Return the class of each duration, as it is part of a token."""
+    return _classes(_steps(beats))
+
+
 def bar_beats(notes: np.ndarray) -> float:
     """Return the most common bar length in beats; 4 when there is only one bar."""
     begun = np.unique(_steps(notes["onset_beat"] - notes["beat_in_bar"]))

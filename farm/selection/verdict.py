@@ -5,7 +5,8 @@ nearest snapshot that neither loops nor copies is taken, and where there is none
 
 Conventions
 -----------
-Epochs count from 1. The result is the content of verdict.json: plain data, no NaN.
+Epochs are those of the table, from 1 in the farm. The result is the content of verdict.json: plain data, no NaN. It
+holds all that was seen, so that `judge_again` gives the verdict of another rule without anything else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ from farm.config import Selection
 from farm.selection.candidates import Candidate, Levels, Onsets, find_onsets, levels, passes, read_candidates
 from farm.selection.confidence import confidence
 from farm.selection.curve import Curve, analyse
-from farm.selection.metrics import Metrics, read_metrics
+from farm.selection.metrics import Metrics, read_metrics, whole
 from farm.selection.reason import tell
+from farm.selection.rows import measures_of, plain, row
 
 _HEALTHY = ("healthy", "healthy-then-blowup", "healthy-then-divergence", "healthy-then-nan", "blowup-and-recovery")
 _SPARSE_SHARE = 0.2  # of the run between the snapshots on both sides of the pick
@@ -64,8 +66,8 @@ def judge(
     metrics
         Records with `epoch`, `loss` and perhaps `accuracy`, `val_loss`; the last record of an epoch counts.
     snapshots
-        Records with `epoch` and the measures of its samples; without any, every epoch is a candidate and the
-        curve alone decides.
+        Records with `epoch` and the measures of its samples; those without a whole epoch are left out. Without any,
+        every epoch is a candidate and the curve alone decides.
     human
         The same measures of held-out people's pieces: [mean, 95th percentile] (5th for distinct4, known2, known3),
         perhaps under `corpus_heldout`; None when there are none.
@@ -74,11 +76,36 @@ def judge(
 
     Returns
     -------
-    As in the contract, with `fit`, `flags`, `signal` ('heldout', 'shoulder' or null) besides. `epoch` is null when
-    nothing is fit to use. An empty table gives no epoch and 'not-converged'.
+    As in the contract, with `fit`, `flags`, `signal` ('heldout', 'shoulder' or null) besides, and what was seen:
+    `metrics` (the columns up to the first loss that is no number), `human`, `start_loss`, `seed`; the measures of the
+    samples are in `candidates`. `epoch` is null when nothing is fit to use. An empty table gives no epoch and
+    'not-converged'.
     """
-    table = read_metrics(metrics)
-    against = levels((human or {}).get("corpus_heldout", human), rule)
+    people = (human or {}).get("corpus_heldout", human)
+    known = [snapshot for snapshot in snapshots if whole(snapshot.get("epoch")) is not None]
+    return _judge(read_metrics(metrics), known, people, rule, style, start_loss, seed)
+
+
+def judge_again(verdict: Mapping[str, Any], rule: Selection) -> dict[str, Any]:
+    """Return the verdict that another rule gives on what an earlier one saw: the content of its verdict.json.
+
+    Nothing is composed, measured or read; with the same rule the result is the same verdict. What a person decided
+    about the earlier one (`overruled_by`) does not carry over.
+    """
+    table, snapshots = Metrics.from_json(verdict["metrics"]), [measures_of(row) for row in verdict["candidates"]]
+    return _judge(table, snapshots, verdict["human"], rule, verdict["style"], verdict["start_loss"], verdict["seed"])
+
+
+def _judge(
+    table: Metrics,
+    snapshots: Sequence[Mapping[str, Any]],
+    human: Mapping[str, Any] | None,
+    rule: Selection,
+    style: str,
+    start_loss: float | None,
+    seed: int,
+) -> dict[str, Any]:
+    against = levels(human, rule)
 
     def read(table: Metrics, rule: Selection, against: Levels, width: int | None) -> Reading:
         curve = analyse(table, rule, start_loss, width)
@@ -107,7 +134,11 @@ def judge(
         "neighbours": _neighbours(epochs, pick.epoch),
         "overruled_by": None,
         "rule": rule.model_dump(),
-        "candidates": [_row(candidate, curve, onsets) for candidate in reading.candidates] if snapshots else [],
+        "candidates": [row(candidate, curve, onsets) for candidate in reading.candidates] if snapshots else [],
+        "human": plain(human),
+        "start_loss": start_loss,
+        "seed": seed,
+        "metrics": table.to_json(),
     }
 
 
@@ -183,35 +214,21 @@ def _flags(reading: Reading, against: Levels) -> list[str]:
     heldout = curve.heldout
     if epoch is not None and heldout is not None and not heldout.usable and heldout.rises:
         best = int(curve.metrics.epochs[curve.region[0] + heldout.best])
-        if best < epoch / 2:
+        before = int(curve.metrics.epochs[0]) - 1  # so that a table from 0 is read as one from 1
+        if best - before < (epoch - before) / 2:
             flags.append(f"overfits-early@{best}")
     heard = any(candidate.heard for candidate in reading.candidates)
     if heard and against.weak:
         flags.append("weak-reference")
+    if heard and against.quotes is not None and not against.quotes.by_people:
+        flags.append("fixed-copy-levels")
     if epoch is not None and not heard:
         flags.append("not-heard")
     for candidate in reading.candidates:
-        if candidate.epoch == epoch and candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes:
+        far = candidate.measures.get("lcs_max", 0.0) > 2 * against.copy_notes if against.quotes is None else False
+        if candidate.epoch == epoch and (candidate.one_copies or far):
             flags.append("one-sample-copies")
     near = _neighbours([candidate.epoch for candidate in reading.candidates], epoch)
     if len(near) == 2 and near[1] - near[0] > _SPARSE_SHARE * curve.metrics.n_recorded:
         flags.append("sparse-snapshots")
     return flags
-
-
-def _row(candidate: Candidate, curve: Curve, onsets: Onsets) -> dict[str, Any]:
-    """Return one snapshot as verdict.json lists it: curve, measures, and how it was judged."""
-    metrics = curve.metrics
-    found = np.flatnonzero(metrics.epochs == candidate.epoch)
-    at = int(found[0]) if len(found) else None
-    columns = (("loss", metrics.loss), ("accuracy", metrics.accuracy), ("val_loss", metrics.heldout))
-    return {
-        "epoch": candidate.epoch,
-        **{name: None if at is None or values is None else float(values[at]) for name, values in columns},
-        **candidate.measures,
-        "safe": candidate.safe,
-        "looping": bool(candidate.looping_greedy if onsets.by_greedy else candidate.looping),
-        "copying": candidate.copying,
-        "too_random": candidate.loose,
-        "passes": candidate.safe and passes(candidate, onsets),
-    }

@@ -27,6 +27,11 @@ _MEASURES = {
     "cov8": "copied, 8 notes on",
     "cov12": "copied, 12 notes on",
     "cov16": "copied, 16 notes on",
+    "near8": "quoted, 8 notes on, one altered",
+    "near12": "quoted, 12 notes on, one altered",
+    "near16": "quoted, 16 notes on, one altered",
+    "excess_mean": "quotes, times people’s, mean",
+    "excess_max": "quotes, times people’s",
     "known2": "2-grams of the corpus",
     "known3": "3-grams of the corpus",
     "lcs_mean": "longest copy, mean",
@@ -135,10 +140,15 @@ def longest_copy(longest: dict[str, Any], path: str) -> str:
     notes = whole(longest.get("notes"))
     if not notes:
         return ""
+    view = longest.get("view")
+    where_in = {"tune": " of the tune", "bass": " of the bass"}.get(str(view), "")
+    what = plural(notes, "chord" if view == "chords" else "note") + where_in
+    altered = whole(longest.get("altered")) or 0
+    what += ("", ", one of them altered", f", altered in {altered} places")[min(altered, 2)]
     where = path or str(longest.get("piece") or "")
     bar = whole(longest.get("bar"))
     place = (f" as in {where}" if where else "") + ("" if bar is None else f", bar {bar}")
-    return f"The longest passage that also stands in the corpus: {plural(notes, 'note')}{place}."
+    return f"The longest passage that also stands in the corpus: {what}{place}."
 
 
 def decisions_table(decisions: list[dict[str, Any]]) -> Grid | None:

@@ -30,6 +30,7 @@ _FLAGS = {
     "overfits-early": "Held-out music was predicted best at epoch {}, long before the pick.",
     "weak-reference": "Too little music is held out to know how much people repeat and quote; fixed limits were used.",
     "not-heard": "No samples were judged, only the curve.",
+    "fixed-copy-levels": "Too few pieces to know how much people quote here; levels common to all styles were used.",
     "one-sample-copies": "One of the samples copies a long passage.",
     "sparse-snapshots": "Snapshots are far apart around the pick; a better one may lie between.",
 }
