@@ -1,8 +1,8 @@
-"""A common base against none, on every style: held-out bits, processor time, and when the first snapshot is fit.
+"""A common base against none, on every style: held-out bits, time, and when the first snapshot is fit.
 
 Two farms of the same folders, one with `base: none`, one with `base: all`, each run by `farm run --until judge` as a
-person would run it: every training ends by the farm's own rule. Processor seconds are those of training: the base's
-times its threads, plus every style's own.
+person would run it: every training ends by the farm's own rule. Seconds of training are those of the clock, times
+threads for the base; the two farms run one after the other, so the machine has to be quiet for them to compare.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def print_table(facts: dict[str, Any]) -> None:
     told = ", ".join(f"{style} {share:.0%}" for style, share in behind.items())
     print(f"bits below the n-gram line, styles of {MANY_PIECES} pieces or more, with the base: {told}")
     print(
-        f"processor time of training: {alone['training_cpu_seconds'] / 60:.0f} min alone, "
+        f"time of training, of the clock times threads: {alone['training_cpu_seconds'] / 60:.0f} min alone, "
         f"{based['training_cpu_seconds'] / 60:.0f} min with the base; "
         f"the whole farm {alone['seconds'] / 60:.0f} and {based['seconds'] / 60:.0f} min"
     )

@@ -103,7 +103,7 @@ def fit(
         about = _about(recipe, seed, shape, encoding, backend, start_loss)
         storage.write_json(layout.run_recipe(style, run), {**about, **facts})
         stopped = _run(trainee, record, recipe, start_loss, report)
-    except Exception as error:
+    except Exception as error:  # of whatever type a backend raises when its device fails; all others go on up
         told = explain(style, error, len(record.lines), recipe.training.batch_windows)
         if told is None:
             raise
