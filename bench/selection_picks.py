@@ -1,8 +1,8 @@
 """Which snapshots of a recorded run are good, what each rule picks of them, and how often a pick is good.
 
-Good is what composes well: eight samples from seeds that no rule sees neither loop nor copy nor stray further from the
-music than people do, in the runs of notes known from it and in the bits that an n-gram gives them, which no rule sees.
-The limits stand here and not in the farm's settings, so that a changed rule never moves them.
+Good is what composes well: sixteen samples from seeds that no rule sees neither loop nor copy nor stray further from
+the music than people do, in the runs of notes known from it and in the bits that an n-gram gives them. The limits stand
+here and not in the farm's settings, so that a changed rule never moves them.
 
 The window of a run is its good snapshots before anything broke: before the learning rate was raised where it was, else
 before the first epoch that loses half of the progress. Its best snapshot is the good one with the lowest held-out loss.
@@ -48,7 +48,7 @@ def faults(measures: Mapping[str, Any], people: Mapping[str, Any]) -> list[str]:
     found = ["loops"] if measures["distinct4"] < distinct4 or measures["loop_share"] > loops else []
     found += ["copies"] if _copies(measures["quotes"], people["quotes"]) else []
     is_random = any(measures[name] < worst[name] for name in ("known2", "known3") if name in measures and name in worst)
-    is_random |= "bits" in worst and measures["bits"] is not None and measures["bits"] > worst["bits"]
+    is_random |= "ngram_bits" in worst and (measures["ngram_bits"] or 0) > worst["ngram_bits"]
     return found + (["random"] if is_random else [])
 
 

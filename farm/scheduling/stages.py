@@ -50,25 +50,15 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
 
 def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Count the n-grams that the network has to beat."""
-    import numpy as np
-
     from farm.music import baselines
-    from farm.music.batches import blocks
-    from farm.music.encoding import N_COLUMNS
-    from farm.music.features import Features
     from farm.training.loading import load_music
 
     # A common base has velocity where any style has; a base file may not.
     given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
     music = load_music(Storage(work.root), work.style, given)
-    training = work.recipe.training
-    reach = {"down": training.transpose_down_semitones, "up": training.transpose_up_semitones}
-    known, asked = music.events("train"), music.events("heldout")
-    if not asked:  # as the network is judged then: on the last bars of each piece
-        begun, ends = blocks(Features(music.encoding).told(known))
-        known = [part.told[: part.end, :N_COLUMNS] for part in begun]
-        asked = [np.concatenate([part.told[:1], part.told[part.first :]])[:, :N_COLUMNS] for part in ends]
-    return dict(baselines.evaluate(known, asked, music.encoding, **reach))
+    learnt, asked = music.learnt_and_asked()
+    down, up = work.recipe.training.transpose_down_semitones, work.recipe.training.transpose_up_semitones
+    return dict(baselines.evaluate(learnt, asked, music.encoding, down=down, up=up))
 
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
