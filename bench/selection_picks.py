@@ -25,6 +25,7 @@ from farm.selection.copying import FIXED, copy_levels, excess
 from farm.selection.metrics import read_metrics
 from farm.selection.settled import settled
 from farm.selection.verdict import judge
+from farm.training.loop import STYLE_EVERY, STYLE_MOST
 from farm.training.stopping import is_broken
 
 _LIMITS = Selection(copy_floor_notes=12, copy_ceiling_notes=40)  # people's quotes count from and up to here
@@ -116,11 +117,21 @@ def _ours(by_samples: bool, is_farmed: bool) -> Method:
 
 
 def _farmed(record: Record, rows: Sequence[Record], rule: Selection) -> int:
-    """Return after how many epochs the farm would have ended a run; what breaks it would have tried again."""
+    """Return after how many epochs the farm would have ended a run; what breaks it would have tried again.
+
+    A run from a base whose held-out loss levelled goes on until its samples are of the style, those of the snapshot
+    before the epoch that asks.
+    """
     farm, losses = record["farm"], record["metrics"]["loss"]
     for n in range(1, min(len(rows), farm["max_epochs"])):
+        if is_broken(losses[:n]):
+            return n
         stops = settled(read_metrics(rows[:n]), rule, farm["patience_epochs"], record["start_loss"])
-        if stops or is_broken(losses[:n]):
+        if stops == "levelled" and record["has_base"] and n < STYLE_MOST:
+            kept = [row["rule"].get("ngram_bits") for row in record["snapshots"] if row["epoch"] <= n]
+            level = record["people"]["rule"].get("ngram_bits", [math.inf])[0]
+            stops = n % STYLE_EVERY == 0 and bool(kept) and kept[-1] is not None and kept[-1] <= level
+        if stops:
             return n
     return min(len(rows), farm["max_epochs"])
 

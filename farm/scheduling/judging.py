@@ -119,7 +119,12 @@ def people_of(music: Music, index: Index, recipe: Recipe, kin: Mapping[str, set[
     heldout, train, length = music.note_arrays("heldout"), music.note_arrays("train"), recipe.samples.notes
     families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
     level = human_reference(heldout, index, length, families, train)
+    bits = people_bits_of(music, recipe)
+    return level if bits is None else {**level, "ngram_bits": bits}
+
+
+def people_bits_of(music: Music, recipe: Recipe) -> list[float] | None:
+    """Return what an n-gram of a style gives music held out from it, [mean, 95th percentile]; None without any."""
     learnt, asked = music.learnt_and_asked()
     down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
-    bits = people_bits(learnt, asked, music.encoding, length, down=down, up=up)
-    return level if bits is None else {**level, "ngram_bits": bits}
+    return people_bits(learnt, asked, music.encoding, recipe.samples.notes, down=down, up=up)

@@ -65,6 +65,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
     from farm.scheduling.kinds import fit_of
     from farm.scheduling.starts import load_start
+    from farm.scheduling.style_check import style_check
     from farm.training.loading import choose_encoding, split_events
 
     storage = Storage(work.root)
@@ -78,6 +79,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         ledger.report_progress(storage, work.style, work.recipe.name, stage="train", **facts)
 
     encoding, _ = choose_encoding(storage, work.style, start.encoding if start else None)
+    asked = {"start_from": start.weights, "is_of_style": style_check(storage, work, encoding)} if start else {}
     heard, heldout = split_events(storage, work.style, encoding)
     result = fit_of(work.recipe)(
         storage,
@@ -90,7 +92,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         seed=work.seed,
         n_threads=work.threads,
         report=report,
-        **({"start_from": start.weights} if start else {}),  # not every kind can start from another network
+        **asked,  # not every kind can start from another network
     )
     return {**result, "run": run, "outputs": [layout.metrics(work.style, run), layout.run_recipe(work.style, run)]}
 

@@ -57,6 +57,7 @@ class Candidate:
     copying: bool
     loose: bool
     knows: bool | None  # its samples are of the style as people's pieces are; None where that cannot be told
+    told_by_bits: bool  # an n-gram tells whether its samples are of the style
     measures: dict[str, float]
     longest: Mapping[str, Any] | None = None  # the longest exact copy
     quotes: Sequence[Quotes] | None = None  # of every sample, the weightiest of every view
@@ -151,12 +152,12 @@ def _judged(
         quote = worst_quote(samples, against.quotes)
     greedy = measures.get("greedy_distinct4")
     distinct4, loops = measures.get("distinct4", math.nan), measures.get("loop_share", math.nan)
-    comparable = [
-        _OF_STYLE[name] * (style[name] - limit)
+    comparable = {
+        name: _OF_STYLE[name] * (style[name] - limit)
         for name, limit in against.style
         if math.isfinite(style[name]) and limit > 0
-    ]
-    knows = min(comparable, default=0.0) >= 0
+    }
+    knows = min(comparable.values(), default=0.0) >= 0
     return Candidate(
         epoch=epoch,
         safe=curve.is_safe(epoch),
@@ -167,6 +168,7 @@ def _judged(
         copying=copying,
         loose=bool(comparable) and not knows,
         knows=knows if comparable else None,
+        told_by_bits="ngram_bits" in comparable,
         measures=measures,
         longest=longest if isinstance(longest, Mapping) else None,
         quotes=samples and [{view: listed[:1] for view, listed in quotes.items()} for quotes in samples],
@@ -178,23 +180,21 @@ def _judged(
 def find_onsets(candidates: Sequence[Candidate], curve: Curve) -> Onsets:
     """Return when the loops end and when copying begins.
 
-    Looping is judged on the greedy sample: drawn at temperature 1 an under-trained network is random, which looks
-    varied, and only its likeliest continuation betrays it. Where the held-out loss decides, the drawn samples are
-    held against people instead: greedy decoding loops on and off even in good networks of large corpora. So they
-    are where the greedy samples never stop looping, if how much of them is known from the corpus tells random from
-    learnt.
+    Drawn at temperature 1 an under-trained network is random, which looks varied. Where an n-gram tells random samples
+    from those of the style, the drawn ones are held against people; else only the likeliest continuation betrays it,
+    and looping is judged on the greedy sample. But greedy decoding loops on and off even in good networks of large
+    corpora: the drawn samples decide too where the held-out loss does, and where the greedy ones never stop looping and
+    how much of the drawn ones is known from the corpus tells random from learnt.
     """
     heard = [candidate for candidate in candidates if candidate.heard]
-    greedy = [candidate for candidate in heard if candidate.looping_greedy is not None]
-    drawn = any("distinct4" in candidate.measures for candidate in heard)
-    fluent = _onset([(one.epoch, not one.looping_greedy) for one in greedy], alone_from=curve.plateau_first)
-    telling = any(candidate.knows is not None for candidate in heard)
-    by_greedy = bool(greedy) and not (drawn and (curve.by_heldout or (fluent is None and telling)))
-    if not by_greedy:
-        states = [(one.epoch, not one.looping and not one.loose) for one in heard]
-        fluent = _onset(states, alone_from=curve.plateau_first)
+    greedy = [(one.epoch, not one.looping_greedy) for one in heard if one.looping_greedy is not None]
+    drawn = [(one.epoch, not one.looping and not one.loose) for one in heard]
+    fluent_greedy, fluent = (_onset(states, alone_from=curve.plateau_first) for states in (greedy, drawn))
+    is_told = curve.by_heldout or any(one.told_by_bits for one in heard)
+    is_told |= fluent_greedy is None and any(one.knows is not None for one in heard)
+    by_greedy = bool(greedy) and not (is_told and any("distinct4" in one.measures for one in heard))
     return Onsets(
-        fluent=fluent,
+        fluent=fluent_greedy if by_greedy else fluent,
         memo=_onset([(candidate.epoch, candidate.copying) for candidate in heard]),
         by_greedy=by_greedy,
     )
