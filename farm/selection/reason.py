@@ -28,8 +28,8 @@ _CLASSES = {
 _LEVELLED = {
     "loops": "Every snapshot to trust repeats itself, and longer training would not change it: the curve is flat; "
     "give it more music.",
-    "too-random": "Every snapshot to trust is too random, and longer training would not change it: the curve is flat; "
-    "give it more music.",
+    "too-random": "Every snapshot to trust is too random, and the curve is flat: give it more music, or let it compose "
+    "at a lower temperature (samples in the recipe).",
 }
 
 
@@ -147,19 +147,17 @@ def _about_signal(curve: Curve, is_turned: bool) -> list[str]:
         if heldout.rise <= _TURNED_SHARE:
             return [f"T{lowest[1:]} from epoch {first} on and does not turn up, so it decides."]
         if curve.from_trained:
-            return [
-                f"At epoch {first} {lowest}; what a trained base learns after that it learns by heart, so this loss "
-                "decides."
-            ]
+            return [f"At epoch {first} {lowest}, and it turns up later, so it asks for that epoch."]
         return [f"T{lowest[1:]} from epoch {first} on and turns up but little, so it decides."]
     if curve.converged:
         told.append(f"Most of the way was done at epoch {curve.plateau_first}")
         told[0] += f" and the curve is flat from epoch {curve.plateau_flat}." if curve.plateau_flat is not None else "."
     if heldout is not None and is_turned:
-        best = int(epochs[curve.region[0] + heldout.best])
+        first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
+        since = f"from epoch {first} on as good as its best ({heldout.best_loss:.2f}, epoch {best})"
         told.append(
-            f"The loss on held-out music was best at epoch {best} and rose after it: from there on the music is learnt "
-            "by heart, so the first snapshot is taken whose samples hold."
+            f"The loss on held-out music was {since} and rose later: what is learnt then is learnt by heart, so the "
+            f"first snapshot from epoch {first} on is taken whose samples hold."
         )
     elif heldout is not None and (heldout.rises or (not curve.converged and _by_heart(curve))):
         first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
@@ -196,10 +194,15 @@ def _about_samples(
 def _about_loops(heard: Sequence[Candidate], onsets: Onsets) -> str:
     """Return when the loops end, and whether they come back."""
     by_greedy = onsets.by_greedy
-    what = (
-        "The likeliest continuation repeats itself" if by_greedy else "The samples loop more than people do, or wander,"
-    )
     bad = [c.epoch for c in heard if (bool(c.looping_greedy) if by_greedy else c.looping or c.loose)]
+    told = {
+        "loop more than people do": any(c.looping for c in heard),
+        "stray from the style": any(c.loose for c in heard),
+    }
+    if by_greedy:
+        what = "The likeliest continuation repeats itself"
+    else:
+        what = "The samples " + " or ".join(words for words, is_so in told.items() if is_so)
     if onsets.fluent is None:
         return f"{what} in {'every snapshot' if len(bad) == len(heard) else 'all but single snapshots'}."
     back = sum(epoch > onsets.fluent for epoch in bad)
