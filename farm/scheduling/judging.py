@@ -20,7 +20,7 @@ from farm.scheduling.kinds import heard
 from farm.scheduling.samples import listen
 from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import CODE_VERSIONS, Work
-from farm.selection.measures import human_reference
+from farm.selection.measures import LEAST_PIECES, human_reference
 from farm.selection.originality import Index
 from farm.selection.surprise import people_bits, sample_bits
 from farm.selection.verdict import judge as judge_run
@@ -124,7 +124,12 @@ def people_of(music: Music, index: Index, recipe: Recipe, kin: Mapping[str, set[
 
 
 def people_bits_of(music: Music, recipe: Recipe) -> list[float] | None:
-    """Return what an n-gram of a style gives music held out from it, [mean, 95th percentile]; None without any."""
+    """Return what an n-gram of a style gives music held out from it, [mean, 95th percentile]; None if it cannot tell.
+
+    The last bars of a few pieces are so much like what comes before them that no new music could be as near.
+    """
     learnt, asked = music.learnt_and_asked()
+    if not music.ids("heldout") and len(learnt) < LEAST_PIECES:
+        return None
     down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
     return people_bits(learnt, asked, music.encoding, recipe.samples.notes, down=down, up=up)

@@ -18,7 +18,7 @@ from farm.selection.originality import Index
 
 _MORE_IS_BETTER = ("distinct4", "known2", "known3", "n_pitches")
 _MIN_WINDOWS = 8  # fewer, or fewer than four pieces, are a weak reference
-_MIN_PIECES = 4
+LEAST_PIECES = 4
 _MOST_STAND_INS = 120  # windows: enough for a percentile, and a few seconds
 _NO_NUMBERS = ("longest", "quotes")
 
@@ -92,7 +92,7 @@ def human_reference(
     reference: dict[str, Any] = {
         "pieces": n_pieces,
         "windows": len(rows),
-        "weak": n_pieces < _MIN_PIECES or len(rows) < _MIN_WINDOWS,
+        "weak": n_pieces < LEAST_PIECES or len(rows) < _MIN_WINDOWS,
     }
     if rows:
         told = [weights(row["quotes"]) for row in rows]
