@@ -1,6 +1,7 @@
 """The judge stage on a small run: what composes again, what is only judged again, and how quickly."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,11 +15,11 @@ from farm.corpus.reading_batches import read_batch
 from farm.corpus.sandbox import Sandbox
 from farm.corpus.sources import list_files
 from farm.farm_config import Source, Style
-from farm.scheduling import judging, samples, work
+from farm.scheduling import judging, samples, style_check, work
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
-from farm.training.loading import choose_encoding, split_events
+from farm.training.loading import choose_encoding, load_music, split_events
 from farm.training.loop import fit
 from tests.small_music import write_corpus
 from tests.small_runs import FakeTrainee
@@ -118,3 +119,31 @@ def test_other_samples_another_version_other_weights_or_lost_samples_compose(fol
     weights = {name: array + 0.01 for name, array in weights.items()}
     snapshots.save(folder.storage, "hills", "one", 3, weights=weights, architecture=architecture, encoding=encoding)
     assert judge()[0] == 1
+
+
+def test_what_is_strange_to_a_style_is_told_by_what_was_held_out_of_it(folder, judge):
+    recipe = Recipe.model_validate(RECIPE)
+    music = load_music(folder.storage, "hills")
+    whole = replace(music, pieces=music.pieces.assign(split="train"))
+    one = replace(whole, pieces=whole.pieces[:1])
+    assert len(music.ids("heldout")) == 2
+    level, of_ends = judging.people_bits_of(music, recipe), judging.people_bits_of(whole, recipe)
+    assert level is not None
+    assert of_ends is not None
+    assert level[0] < level[1] < 40
+    assert of_ends != level
+    assert judging.people_bits_of(one, recipe) is None, "the end of a piece is too much like its beginning"
+    verdict = judge()[1]
+    assert verdict["human"]["ngram_bits"] == level
+    assert all(row["ngram_bits"] > 0 for row in verdict["candidates"])
+
+
+def test_a_run_from_a_base_is_of_its_style_when_its_samples_cost_no_more_than_people(folder, monkeypatch):
+    asked = Work("hills", folder.settings, Recipe.model_validate(RECIPE), 3, folder.root)
+    _, encoding, weights = snapshots.load(folder.storage, "hills", "one", 4)
+    bits = (judging.people_bits_of(load_music(folder.storage, "hills", encoding), asked.recipe) or [0.0])[0]
+    for cost, answer in ((bits + 0.1, False), (bits - 0.1, True), (None, False)):
+        monkeypatch.setattr(style_check, "bits_of", lambda drawn, music, recipe, cost=cost: [cost])
+        assert style_check.style_check(folder.storage, asked, encoding)(weights) is answer
+    monkeypatch.setattr(style_check, "people_bits_of", lambda music, recipe: None)
+    assert style_check.style_check(folder.storage, asked, encoding)(weights), "nobody can tell"
