@@ -4,7 +4,7 @@ Truth comes from samples, never from the curve: a snapshot of the 35 bundled run
 longer loops (distinct 4-grams at least .25) and its drawn samples do not copy (mean longest match at most people's
 95th percentile, or 12 notes). The samples decide in "with samples" too, so that line is an upper bound by construction.
 What is asked of made curves, and the cost of a verdict, is in `selection_made.py`. Kneedle is the package `kneed`, of
-the extra `bench`.
+the extra `dev`.
 
     python bench/selection.py [--json FILE]
 """
@@ -166,7 +166,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.perf_counter()
     if not HAS_KNEED:
-        print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[bench]')\n")
+        print("kneed is not installed: Kneedle is left out (pip install 'music-model-farm[dev]')\n")
     tables = [metrics for _, metrics, _, _, _ in read_runs(CURVES)]
     facts = {
         "machine": describe(),

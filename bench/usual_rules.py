@@ -12,7 +12,7 @@ import numpy as np
 
 try:
     from kneed import KneeLocator
-except ImportError:  # the extra `bench` brings it
+except ImportError:  # the extra `dev` brings it
     KneeLocator = None
 
 MIN_DELTA = 0.01  # nats that EarlyStopping calls better

@@ -128,8 +128,11 @@ def test_a_corpus_beside_another_is_searched_like_one_corpus():
     first, second = dict(list(music.items())[:4]), dict(list(music.items())[4:])
     parts = replace(Index.build(first), beside=(Index.from_arrays(Index.build(second).to_arrays()),))
     for asked in (tune(99), np.concatenate([music["02"][:40], music["08"][60:120]]), music["07"][:25]):
-        assert parts.measure(asked) == whole.measure(asked)
-        assert parts.measure(asked, exclude=["08", "02"]) == whole.measure(asked, exclude=["08", "02"])
+        for family in ([], ["08", "02"]):
+            found, expected = parts.measure(asked, family), whole.measure(asked, family)
+            for name in ("known2", "known3"):  # what tells the style is looked for in its own music only
+                assert found.pop(name) <= expected.pop(name)
+            assert found == expected
 
 
 def test_figures_find_a_copy_of_twelve_notes_and_none_of_eleven():
