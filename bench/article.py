@@ -34,7 +34,7 @@ import yaml
 from farm import layout
 from farm.config import Recipe, Samples
 from farm.music.features import Features
-from farm.scheduling.judging import bits_of, people_of
+from farm.scheduling.judging import bits_of, ngram_of, people_of
 from farm.scheduling.kinds import compose_samples, fit_of, heard
 from farm.selection.measures import snapshot_measures
 from farm.selection.originality import Index
@@ -128,13 +128,14 @@ def listen(
     """Return people's level and the measures of those of the epochs that have a snapshot, as the judge takes them."""
     shown = heard(recipe, music)
     index = Index.build(shown.note_arrays("train"))
-    human = people_of(shown, index, recipe, {})
+    ngram = ngram_of(shown, recipe)
+    human = people_of(shown, index, ngram, recipe.samples.notes, {})
     measured = []
     for epoch in snapshots.epochs(storage, style, recipe.name):
         if epoch in epochs:
             drawn, greedy = compose_samples(storage, style, recipe.name, epoch, music=music, recipe=recipe, seed=SEED)
             samples = [notes for notes, _ in drawn]
-            (bits,) = bits_of([samples], shown, recipe)
+            (bits,) = bits_of([samples], shown, ngram)
             measured.append({"epoch": epoch, **snapshot_measures(samples, greedy, index), "ngram_bits": bits})
     return human, measured
 

@@ -21,13 +21,14 @@ from farm.composing.sampling import compose
 from farm.config import Recipe
 from farm.errors import FarmError
 from farm.music.encoding import decode
-from farm.scheduling.judging import bits_of, people_of
+from farm.scheduling.judging import bits_of, ngram_of, people_of
 from farm.scheduling.kinds import compose_samples
 from farm.scheduling.work import CODE_VERSIONS
 from farm.selection.copying import weights
 from farm.selection.figures import Figures
 from farm.selection.measures import snapshot_measures
 from farm.selection.originality import Index
+from farm.selection.surprise import StyleNgram
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loading import Music
@@ -47,22 +48,21 @@ def listen(
     index = Index.build(music.note_arrays("train"))
     if base is not None:
         index = replace(index, figures=Figures(base.figures))
-    asked = {"rule": recipe.samples, "truth": recipe.samples.model_copy(update={"notes": TRUTH_NOTES})}
-    people = {
-        name: plain(people_of(music, index, recipe.model_copy(update={"samples": samples}), {}))
-        for name, samples in asked.items()
-    }
+    ngram, lengths = ngram_of(music, recipe), {"rule": recipe.samples.notes, "truth": TRUTH_NOTES}
+    people = {name: plain(people_of(music, index, ngram, length, {})) for name, length in lengths.items()}
     measured = []
     for epoch in snapshots.epochs(storage, plan.style, plan.name):
         key = layout.sample_notes(plan.style, plan.name, epoch)
         if not storage.exists(key) or storage.read_json(key).get("measured_by") != MEASURED_BY:
-            scored = _score(storage, plan, epoch, music, recipe, index)
+            scored = _score(storage, plan, epoch, music, recipe, index, ngram)
             storage.write_json(key, {**scored, "measured_by": MEASURED_BY})
         measured.append({name: value for name, value in storage.read_json(key).items() if name != "measured_by"})
     return people, measured
 
 
-def _score(storage: Storage, plan: Plan, epoch: int, music: Music, recipe: Recipe, index: Index) -> Record:
+def _score(
+    storage: Storage, plan: Plan, epoch: int, music: Music, recipe: Recipe, index: Index, ngram: StyleNgram
+) -> Record:
     """Return what a snapshot's two sets of samples measure; empty where the network answers with no numbers."""
     samples, began = recipe.samples, time.process_time()
     try:
@@ -80,7 +80,7 @@ def _score(storage: Storage, plan: Plan, epoch: int, music: Music, recipe: Recip
     except FarmError:
         return {"epoch": epoch, "rule": {}, "truth": {}, "seconds": 0.0}
     sets = [notes for notes, _ in drawn], [decode(piece.events, music.encoding) for piece in more]
-    bits = bits_of(sets, music, recipe)
+    bits = bits_of(sets, music, ngram)
     rule, truth = (
         {**snapshot_measures(notes, likeliest, index), "ngram_bits": found}
         for notes, likeliest, found in zip(sets, (greedy, None), bits, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from farm import layout
-from farm.config import Recipe, digest
+from farm.config import Recipe, Samples, digest
 from farm.corpus.batching import make_batches
 from farm.corpus.clean import clean_style
 from farm.corpus.reading_batches import read_batch
@@ -17,6 +17,7 @@ from farm.corpus.sources import list_files
 from farm.farm_config import Source, Style
 from farm.scheduling import judging, samples, style_check, work
 from farm.scheduling.work import Work
+from farm.selection.surprise import StyleNgram
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loading import choose_encoding, load_music, split_events
@@ -127,12 +128,12 @@ def test_what_is_strange_to_a_style_is_told_by_what_was_held_out_of_it(folder, j
     whole = replace(music, pieces=music.pieces.assign(split="train"))
     one = replace(whole, pieces=whole.pieces[:1])
     assert len(music.ids("heldout")) == 2
-    level, of_ends = judging.people_bits_of(music, recipe), judging.people_bits_of(whole, recipe)
+    level, of_ends = (judging.ngram_of(some, recipe).of_people(16) for some in (music, whole))
     assert level is not None
     assert of_ends is not None
     assert level[0] < level[1] < 40
     assert of_ends != level
-    assert judging.people_bits_of(one, recipe) is None, "the end of a piece is too much like its beginning"
+    assert judging.ngram_of(one, recipe).of_people(16) is None, "the end of a piece is too much like its beginning"
     verdict = judge()[1]
     assert verdict["human"]["ngram_bits"] == level
     assert all(row["ngram_bits"] > 0 for row in verdict["candidates"])
@@ -141,9 +142,31 @@ def test_what_is_strange_to_a_style_is_told_by_what_was_held_out_of_it(folder, j
 def test_a_run_from_a_base_is_of_its_style_when_its_samples_cost_no_more_than_people(folder, monkeypatch):
     asked = Work("hills", folder.settings, Recipe.model_validate(RECIPE), 3, folder.root)
     _, encoding, weights = snapshots.load(folder.storage, "hills", "one", 4)
-    bits = (judging.people_bits_of(load_music(folder.storage, "hills", encoding), asked.recipe) or [0.0])[0]
+    music = load_music(folder.storage, "hills", encoding)
+    bits = (judging.ngram_of(music, asked.recipe).of_people(Samples().notes) or [0.0])[0]
     for cost, answer in ((bits + 0.1, False), (bits - 0.1, True), (None, False)):
-        monkeypatch.setattr(style_check, "bits_of", lambda drawn, music, recipe, cost=cost: [cost])
+        monkeypatch.setattr(style_check, "bits_of", lambda drawn, music, ngram, cost=cost: [cost])
         assert style_check.style_check(folder.storage, asked, encoding)(weights) is answer
-    monkeypatch.setattr(style_check, "people_bits_of", lambda music, recipe: None)
+    monkeypatch.setattr(StyleNgram, "of_people", lambda ngram, length: None)
     assert style_check.style_check(folder.storage, asked, encoding)(weights), "nobody can tell"
+
+
+def test_what_the_judge_asks_for_does_not_change_a_training(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(style_check, "compose", lambda *args, **wish: asked.append(wish) or [])
+    monkeypatch.setattr(style_check, "bits_of", lambda drawn, music, ngram: [1.0])
+    _, encoding, weights = snapshots.load(folder.storage, "hills", "one", 4)
+    for samples_asked in ({}, {"count": 1, "notes": 16, "temperature": 0.5}):
+        recipe = Recipe.model_validate({**RECIPE, "samples": samples_asked})
+        style_check.style_check(folder.storage, Work("hills", folder.settings, recipe, 3, folder.root), encoding)(
+            weights
+        )
+    assert asked[0] == asked[1]
+
+
+def test_of_much_music_an_n_gram_learns_pieces_from_all_over(folder):
+    music = load_music(folder.storage, "hills")
+    whole, asked = music.learnt_and_asked()
+    some, _ = music.learnt_and_asked(sum(map(len, whole)) // 2)
+    assert [events.tolist() for events in some] == [events.tolist() for events in whole[::2]]
+    assert len(asked) == 2

@@ -1,7 +1,5 @@
 """How strange music is to its style, on music where the answer is known."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from small_music import tune
@@ -9,12 +7,13 @@ from small_music import tune
 from farm.music import baselines
 from farm.music.encoding import Encoding, encode
 from farm.selection import surprise
+from farm.selection.surprise import StyleNgram
 
 ENCODING = Encoding()
 REACH = {"down": 5, "up": 6}
 LEARNT = [encode(tune(seed), ENCODING, "4/4") for seed in range(12)]
 ASKED = [encode(tune(seed), ENCODING, "4/4") for seed in range(50, 56)]
-sample_bits = partial(surprise.sample_bits, LEARNT, encoding=ENCODING, **REACH)
+NGRAM = StyleNgram(LEARNT, ASKED, ENCODING, **REACH)
 
 
 def noise(seed: int) -> np.ndarray:
@@ -25,8 +24,8 @@ def noise(seed: int) -> np.ndarray:
 
 
 def test_random_music_costs_more_bits_than_people_and_learnt_music_fewer() -> None:
-    usual, strangest = surprise.people_bits(LEARNT, ASKED, ENCODING, 40, **REACH) or (0.0, 0.0)
-    learnt, akin, random = sample_bits([LEARNT[:3], ASKED[:3], [noise(seed) for seed in range(3)]])
+    usual, strangest = NGRAM.of_people(40) or (0.0, 0.0)
+    learnt, akin, random = NGRAM.of_samples([LEARNT[:3], ASKED[:3], [noise(seed) for seed in range(3)]])
     assert learnt is not None
     assert akin is not None
     assert random is not None
@@ -43,11 +42,11 @@ def test_the_bits_are_those_of_the_baseline() -> None:
 
 def test_samples_without_notes_have_no_bits() -> None:
     silent = encode(tune(0)[:0], ENCODING, "4/4")
-    bits = sample_bits([[silent], [], [ASKED[0], silent]])
+    bits = NGRAM.of_samples([[silent], [], [ASKED[0], silent]])
     assert bits[:2] == [None, None]
-    assert bits[2] == pytest.approx(sample_bits([[ASKED[0]]])[0], rel=0.05)
-    assert sample_bits([]) == []
-    assert surprise.people_bits(LEARNT, [silent], ENCODING, 40, **REACH) is None
+    assert bits[2] == pytest.approx(NGRAM.of_samples([[ASKED[0]]])[0], rel=0.05)
+    assert NGRAM.of_samples([]) == []
+    assert StyleNgram(LEARNT, [silent], ENCODING, **REACH).of_people(40) is None
 
 
 def test_a_short_remainder_is_no_window() -> None:

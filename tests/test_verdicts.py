@@ -263,6 +263,16 @@ def test_samples_that_cost_an_n_gram_more_bits_than_people_are_too_random() -> N
     assert (found["epoch"], found["fit"]) == (50, True)
 
 
+def test_a_pick_at_the_edge_of_the_style_is_less_sure() -> None:
+    rule = Selection(replicas=27)
+    sure = {}
+    for name, line in (("edge", 9.0), ("clear", 6.0)):
+        strange = {epoch: {"ngram_bits": 14.0 if epoch < 40 else line} for epoch in range(10, 121, 10)}
+        found = judge(*by_heart(heard={**strange, 30: {"ngram_bits": 14.0}}), HUMAN, rule, "x")
+        sure[name] = found["confidence"]
+    assert sure["edge"] < sure["clear"] - 0.2
+
+
 def test_one_handful_of_strange_samples_among_others_is_chance() -> None:
     strange = {60: {"known2": 0.08}, 30: {"ngram_bits": 10.5}, **{at: {"ngram_bits": 8.0} for at in (10, 20, 40, 50)}}
     found = judge(*by_heart(heard=strange), HUMAN, RULE, "x")

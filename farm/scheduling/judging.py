@@ -22,12 +22,14 @@ from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import CODE_VERSIONS, Work
 from farm.selection.measures import LEAST_PIECES, human_reference
 from farm.selection.originality import Index
-from farm.selection.surprise import people_bits, sample_bits
+from farm.selection.surprise import StyleNgram
 from farm.selection.verdict import judge as judge_run
 from farm.selection.verdict import judge_again
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.loading import Music, load_music
+
+_MOST_NGRAM_NOTES = 400_000  # that an n-gram learns to tell the style; bounds memory to half a gigabyte
 
 
 def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,53 +85,54 @@ def _judged(
     music = load_music(storage, work.style, encoding)
     shown = heard(work.recipe, music)
     index = copy_index(storage, work, receipts, shown.note_arrays("train"))
-    human = people_of(shown, index, work.recipe, kin_in_base(storage, work, receipts))
+    ngram = ngram_of(shown, work.recipe)
+    human = people_of(shown, index, ngram, work.recipe.samples.notes, kin_in_base(storage, work, receipts))
     measured, drawn = [], []
     for done, (epoch, settings) in enumerate(conditions.items()):
         ledger.report_progress(storage, work.style, work.recipe.name, stage="judge", done=done, total=len(conditions))
         measures, notes = listen(storage, work, run, epoch, settings=settings, music=music, index=index)
         measured.append({"epoch": epoch, **measures})
         drawn.append(notes)
-    bits = bits_of(drawn, shown, work.recipe)
+    bits = bits_of(drawn, shown, ngram)
     measured = [{**row, "ngram_bits": found} for row, found in zip(measured, bits, strict=True)]
     start_loss = storage.read_json(layout.run_recipe(work.style, run))["start_loss"]
     rule = work.recipe.selection
     return judge_run(metrics, measured, human, rule, work.style, start_loss=start_loss, seed=work.seed)
 
 
-def bits_of(drawn: Sequence[Sequence[np.ndarray]], music: Music, recipe: Recipe) -> list[float | None]:
-    """Return what a note of the samples of each snapshot, note arrays, costs under an n-gram of the style's music."""
-    metre = music.encoding.metres[music.usual_metre]
-    events = [[encode(notes, music.encoding, metre) for notes in samples] for samples in drawn]
-    learnt, _ = music.learnt_and_asked()
-    down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
-    return sample_bits(learnt, events, music.encoding, down=down, up=up)
-
-
-def people_of(music: Music, index: Index, recipe: Recipe, kin: Mapping[str, set[str]]) -> dict[str, Any]:
-    """Return what the measures say of people's own pieces, held out or not, each held against all but its family.
-
-    What an n-gram gives them is told by what was held out only.
-
-    Parameters
-    ----------
-    kin
-        For each piece those akin to it that a base heard.
-    """
-    heldout, train, length = music.note_arrays("heldout"), music.note_arrays("train"), recipe.samples.notes
-    families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
-    level = human_reference(heldout, index, length, families, train)
-    bits = people_bits_of(music, recipe)
-    return level if bits is None else {**level, "ngram_bits": bits}
-
-
-def people_bits_of(music: Music, recipe: Recipe) -> list[float] | None:
-    """Return what an n-gram of a style gives music held out from it, [mean, 95th percentile]; None if it cannot tell.
+def ngram_of(music: Music, recipe: Recipe) -> StyleNgram:
+    """Return an n-gram of a style's music; it is asked about nobody's where that could not tell anything.
 
     The last bars of a few pieces are so much like what comes before them that no new music could be as near.
     """
-    learnt, asked = music.learnt_and_asked()
-    if not music.ids("heldout") and len(learnt) < LEAST_PIECES:
-        return None
+    learnt, asked = music.learnt_and_asked(_MOST_NGRAM_NOTES)
+    is_telling = music.ids("heldout") or len(learnt) >= LEAST_PIECES
     down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
-    return people_bits(learnt, asked, music.encoding, recipe.samples.notes, down=down, up=up)
+    return StyleNgram(learnt, asked if is_telling else [], music.encoding, down, up)
+
+
+def bits_of(drawn: Sequence[Sequence[np.ndarray]], music: Music, ngram: StyleNgram) -> list[float | None]:
+    """Return what a note of the samples of each snapshot, note arrays, costs under an n-gram of the style's music."""
+    metre = music.encoding.metres[music.usual_metre]
+    return ngram.of_samples([[encode(notes, music.encoding, metre) for notes in samples] for samples in drawn])
+
+
+def people_of(
+    music: Music, index: Index, ngram: StyleNgram, length: int, kin: Mapping[str, set[str]]
+) -> dict[str, Any]:
+    """Return what the measures say of people's own pieces, held out or not, each held against all but its family.
+
+    What the n-gram gives them is told by what was held out only, and is not there where it cannot tell.
+
+    Parameters
+    ----------
+    length
+        Notes of a sample.
+    kin
+        For each piece those akin to it that a base heard.
+    """
+    heldout, train = music.note_arrays("heldout"), music.note_arrays("train")
+    families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
+    level = human_reference(heldout, index, length, families, train)
+    bits = ngram.of_people(length)
+    return level if bits is None else {**level, "ngram_bits": bits}

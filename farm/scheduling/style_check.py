@@ -10,9 +10,9 @@ import numpy as np
 
 from farm.composing.player import Player, architecture
 from farm.composing.sampling import compose
-from farm.config import Network
+from farm.config import Network, Samples
 from farm.music.encoding import Encoding, decode
-from farm.scheduling.judging import bits_of, people_bits_of
+from farm.scheduling.judging import bits_of, ngram_of
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training.loading import load_music
@@ -21,16 +21,20 @@ from farm.training.loading import load_music
 def style_check(storage: Storage, work: Work, encoding: Encoding) -> Callable[[Mapping[str, np.ndarray]], bool]:
     """Return what tells of weights whether their samples cost an n-gram of the style no more bits than people's music.
 
-    The samples are those that the judge will ask for; people's level is the mean, so that samples of the epochs before
-    the last ones are within people's range too. Without people's level the answer is yes.
+    The samples are the usual ones, whatever the recipe asks of the judge: training does not depend on that. People's
+    level is the mean, so that samples of the epochs before the last ones are within people's range too. Without
+    people's level the answer is yes.
     """
-    music, network, samples = load_music(storage, work.style, encoding), work.recipe.network, work.recipe.samples
+    music, network, samples = load_music(storage, work.style, encoding), work.recipe.network, Samples()
     if not isinstance(network, Network):
         raise TypeError(f"{work.recipe.name}: only networks of kind lstm start from a base")
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
-    people = people_bits_of(music, work.recipe)
+    ngram = ngram_of(music, work.recipe)
+    people = ngram.of_people(samples.notes)
 
     def is_of_style(weights: Mapping[str, np.ndarray]) -> bool:
+        if people is None:
+            return True
         pieces = compose(
             Player(shape, encoding, weights),
             encoding,
@@ -41,7 +45,7 @@ def style_check(storage: Storage, work: Work, encoding: Encoding) -> Callable[[M
             top_p=samples.top_p,
             count=samples.count,
         )
-        (bits,) = bits_of([[decode(piece.events, encoding) for piece in pieces]], music, work.recipe)
-        return people is None or (bits is not None and bits <= people[0])
+        (bits,) = bits_of([[decode(piece.events, encoding) for piece in pieces]], music, ngram)
+        return bits is not None and bits <= people[0]
 
     return is_of_style

@@ -3,15 +3,15 @@
 Conventions
 -----------
 A snapshot is a mapping with `epoch` and any of the measures of `farm.selection.measures`; what is missing or no
-number is not judged. People's level is a mapping from measure to [mean, 95th percentile], or the 5th where more
-is better (`distinct4`, `known2`, `known3`). Copying is judged by the quotes where samples and people were searched
-for them (`farm.selection.copying`), else by the mean of the longest exact matches. An onset needs two snapshots in a
-row: the measures come from a handful of samples.
+number is not judged. `ngram_bits` are those of `farm.selection.surprise`. People's level is a mapping from measure to
+[mean, 95th percentile], or the 5th where more is better (`distinct4`, `known2`, `known3`). Copying is judged by the
+quotes where samples and people were searched for them (`farm.selection.copying`), else by the mean of the longest exact
+matches. An onset needs two snapshots in a row: the measures come from a handful of samples.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,20 @@ class Levels:
     by_people: bool  # the line for copies is people's own level, not a fixed floor or ceiling
     weak: bool  # people's level rests on too little music
     quotes: CopyLevels | None = None  # what copying is judged by where samples and people were searched for quotes
+
+    def moved(self, copying: float, looping: float) -> "Levels":
+        """Return the levels times two factors; bits, which differ less from piece to piece, by a quarter of the way."""
+        style = tuple(
+            (name, limit * (looping if _OF_STYLE[name] > 0 else 1 + (looping - 1) / 4)) for name, limit in self.style
+        )
+        return replace(
+            self,
+            copy_notes=self.copy_notes * copying,
+            quotes=self.quotes and self.quotes.moved(copying),
+            greedy_distinct4=self.greedy_distinct4 * looping,
+            loop_share=self.loop_share * looping,
+            style=style,
+        )
 
 
 @dataclass(frozen=True)

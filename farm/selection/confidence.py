@@ -54,13 +54,7 @@ def confidence(
             }
         )
         copy_factor, loop_factor = rng.uniform(0.8, 1.2, 2)
-        shifted = replace(
-            against,
-            copy_notes=against.copy_notes * copy_factor,
-            quotes=against.quotes and against.quotes.moved(copy_factor),
-            greedy_distinct4=against.greedy_distinct4 * loop_factor,
-            loop_share=against.loop_share * loop_factor,
-        )
+        shifted = against.moved(copy_factor, loop_factor)
         other = picker(_redrawn(table, rng), moved, shifted, width)
         if other is None or pick is None:
             agree += other is pick

@@ -9,6 +9,7 @@ Events are those of `farm.music.encoding`, the n-gram is that of `farm.music.bas
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,42 +17,42 @@ from farm.music.baselines import bits_of_each
 from farm.music.encoding import Encoding
 
 
-def sample_bits(
-    learnt: Sequence[np.ndarray], samples: Sequence[Sequence[np.ndarray]], encoding: Encoding, *, down: int, up: int
-) -> list[float | None]:
-    """Return the mean of the bits a note of each snapshot's samples, None for one whose samples have no notes.
+@dataclass(frozen=True)
+class StyleNgram:
+    """An n-gram of a style's music.
 
-    Parameters
+    Attributes
     ----------
-    learnt
-        Events of the music that the n-gram learns.
-    samples
-        By snapshot the events of its samples.
+    learnt, asked
+        Events of the music that it learns, and of people's that it does not: what the network is judged on.
     down, up
         Semitones by which the recipe transposes training pieces.
     """
-    asked = [events[:-1] for drawn in samples for events in drawn]  # a sample is cut off, it does not stop
-    bits = bits_of_each(learnt, asked, encoding, down=down, up=up) if asked else np.zeros(0)
-    ends = np.cumsum([len(drawn) for drawn in samples])
-    found = [bits[end - len(drawn) : end] for end, drawn in zip(ends, samples, strict=True)]
-    return [float(np.nanmean(each)) if np.isfinite(each).any() else None for each in found]
 
+    learnt: Sequence[np.ndarray]
+    asked: Sequence[np.ndarray]
+    encoding: Encoding
+    down: int
+    up: int
 
-def people_bits(
-    learnt: Sequence[np.ndarray], asked: Sequence[np.ndarray], encoding: Encoding, length: int, *, down: int, up: int
-) -> list[float] | None:
-    """Return people's level, [mean, 95th percentile] of the bits a note of windows of `length` notes; None without any.
+    def of_samples(self, samples: Sequence[Sequence[np.ndarray]]) -> list[float | None]:
+        """Return the mean bits a note of each snapshot's samples, their events; None where these have no notes."""
+        asked = [events[:-1] for drawn in samples for events in drawn]  # a sample is cut off, it does not stop
+        bits = self._bits(asked) if asked else np.zeros(0)
+        ends = np.cumsum([len(drawn) for drawn in samples])
+        found = [bits[end - len(drawn) : end] for end, drawn in zip(ends, samples, strict=True)]
+        return [float(np.nanmean(each)) if np.isfinite(each).any() else None for each in found]
 
-    Parameters
-    ----------
-    learnt, asked
-        Events of the music that the n-gram learns, and of people's that it does not: what the network is judged on.
-    """
-    windows = [window for events in asked for window in _windows(events, length)]
-    if not windows:
-        return None
-    bits = bits_of_each(learnt, windows, encoding, down=down, up=up)
-    return [float(np.mean(bits)), float(np.percentile(bits, 95))]
+    def of_people(self, length: int) -> list[float] | None:
+        """Return people's level, [mean, 95th percentile] over windows of `length` notes; None without any."""
+        windows = [window for events in self.asked for window in _windows(events, length)]
+        if not windows:
+            return None
+        bits = self._bits(windows)
+        return [float(np.mean(bits)), float(np.percentile(bits, 95))]
+
+    def _bits(self, asked: Sequence[np.ndarray]) -> np.ndarray:
+        return bits_of_each(self.learnt, asked, self.encoding, down=self.down, up=self.up)
 
 
 def _windows(events: np.ndarray, length: int) -> list[np.ndarray]:

@@ -63,17 +63,28 @@ class Music:
     def events_of(self, piece: str) -> np.ndarray:
         return encode(self.notes[piece], self.encoding, self.pieces["time_signature"][piece])
 
-    def learnt_and_asked(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def learnt_and_asked(self, most_notes: int | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return the events that an n-gram learns, and people's that it is asked about: those a network is judged on.
 
         Without pieces to hold out these are the last bars of each piece, behind a START row.
+
+        Parameters
+        ----------
+        most_notes
+            About so many of either at most: of more music every second piece is taken, or every third, and so on.
         """
-        learnt, asked = self.events("train"), self.events("heldout")
+        learnt, asked = (self._some_events(split, most_notes) for split in ("train", "heldout"))
         if asked:
             return learnt, asked
         begun, ends = blocks(Features(self.encoding).told(learnt))
         learnt = [part.told[: part.end, :N_COLUMNS] for part in begun]
         return learnt, [np.concatenate([part.told[:1], part.told[part.first :]])[:, :N_COLUMNS] for part in ends]
+
+    def _some_events(self, split: str, most_notes: int | None) -> list[np.ndarray]:
+        pieces = self.ids(split)
+        n_notes = sum(len(self.notes[piece]) for piece in pieces)
+        every = 1 if most_notes is None else max(1, -(-n_notes // most_notes))
+        return [self.events_of(piece) for piece in pieces[::every]]
 
     def families(self) -> dict[str, list[str]]:
         """Return for each piece all pieces of its family, itself included."""

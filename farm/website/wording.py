@@ -28,7 +28,7 @@ _FLAGS = {
     "recovered": "Training broke and had recovered by epoch {}.",
     "retried": "The loss broke at epoch {}; training went on from before it at a third of the learning rate.",
     "overfits-early": "Held-out music was predicted best at epoch {}, long before the pick.",
-    "weak-reference": "Too little music is held out to know how much people repeat and quote; fixed limits were used.",
+    "weak-reference": "There is too little music to know how much people repeat and quote; fixed limits were used.",
     "not-heard": "No samples were judged, only the curve.",
     "fixed-copy-levels": "Too few pieces to know how much people quote here; levels common to all styles were used.",
     "one-sample-copies": "One of the samples copies a long passage.",
