@@ -18,7 +18,7 @@ from farm import layout
 from farm.composing.player import architecture, weight_shapes
 from farm.config import Network, Recipe, Training
 from farm.errors import StyleError
-from farm.music.batches import Part, blocks, whole
+from farm.music.batches import Part
 from farm.music.encoding import Encoding
 from farm.selection.metrics import read_metrics
 from farm.selection.settled import before_trouble
@@ -26,6 +26,7 @@ from farm.storage import Storage
 from farm.training.backend import prepare
 from farm.training.devices import explain, is_gpu_there
 from farm.training.memory import available_bytes, estimate_bytes, refuse_what_cannot_fit
+from farm.training.parts import split_parts
 from farm.training.record import Record
 from farm.training.stopping import (
     RETRY_SHARE,
@@ -39,9 +40,6 @@ from farm.training.stopping import (
 
 if TYPE_CHECKING:
     from farm.training.trainee import Trainee
-
-_LEAST_NOTES = 32
-_LEAST_BLOCK_NOTES = 20  # of a piece, that its end may be held out, see `farm.music.batches.blocks`
 
 STYLE_EVERY = 4  # epochs between two questions whether a run is of its style
 STYLE_MOST = 60  # epochs after which it is no longer asked
@@ -100,7 +98,7 @@ def fit(
     if not isinstance(network, Network):
         raise TypeError(f"{recipe.name}: this is no recipe of kind lstm")
     shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
-    parts, judged, is_weak = _split(style, train, heldout)
+    parts, judged, is_weak = split_parts(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")
     start_loss = None if start_from is None else untrained_loss(encoding)
@@ -266,22 +264,3 @@ def _outcome(style: str, record: Record, stopped: str) -> dict[str, Any]:
         "broke_at": record.broke_at,
         "seconds": round(sum(line["seconds"] for line in record.lines), 1),
     }
-
-
-def _split(
-    style: str, train: Sequence[np.ndarray], heldout: Sequence[np.ndarray]
-) -> tuple[list[Part], list[Part], bool]:
-    """Return the parts to train on, those held out, and whether these are the ends of the same pieces."""
-    parts, judged = whole(train), whole(heldout)
-    is_weak = not judged
-    if is_weak:
-        parts, judged = blocks(train)
-    notes = sum(part.n_notes for part in parts)
-    if notes < _LEAST_NOTES:
-        raise StyleError(f"{style}: only {notes} notes to train on, at least {_LEAST_NOTES} are needed; add more music")
-    if not judged:
-        raise StyleError(
-            f"{style}: {notes} notes to train on, but none to judge by: no piece is held out, and none has the "
-            f"{_LEAST_BLOCK_NOTES} notes that it takes to hold out its end; add longer pieces"
-        )
-    return parts, judged, is_weak
