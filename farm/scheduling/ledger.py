@@ -1,59 +1,29 @@
 """What has been done: receipts, attempts, progress, and who owns the artifacts folder.
 
 A receipt says for which inputs a stage of a style was finished; it is written after everything it speaks of.
-The lock is the kernel's (flock), so a dead owner leaves none behind.
 """
 
-import fcntl
-import json
 import os
+import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from farm import layout
-from farm.errors import BusyError, StorageError
+from farm.errors import StorageError
 from farm.storage import Storage
 
 
-@contextmanager
-def owned(storage: Storage) -> Iterator[None]:
-    """Hold the artifacts folder for as long as the block runs; BusyError names the process that has it."""
-    path = storage.path(layout.LOCK)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    except OSError as error:
-        raise StorageError(
-            f"{path}: {error.strerror}; choose another folder with --artifacts or change its owner"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
-            raise BusyError(
-                f"{storage.root}: {owner} is already working in this folder; wait for it, or use another --artifacts"
-            ) from error
-        file.truncate(0)
-        file.write(f"farm, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
-        yield
+def owned(storage: Storage) -> AbstractContextManager[None]:
+    """Hold the artifacts for as long as the block runs; BusyError names the process that has them."""
+    owner = f"farm, process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    return storage.hold(layout.LOCK, owner)
 
 
 def is_running(storage: Storage) -> bool:
-    """Return whether some process owns the folder now."""
-    path = storage.path(layout.LOCK)
-    if not path.exists():
-        return False
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    """Return whether some process owns the artifacts now."""
+    return storage.is_held(layout.LOCK)
 
 
 def read_receipts(storage: Storage, style: str, stages: Sequence[str], per_recipe: Sequence[str]) -> dict[str, Any]:
@@ -121,17 +91,13 @@ def attempts(storage: Storage) -> dict[tuple[str, str, str], int]:
 
 def report_progress(storage: Storage, style: str, recipe: str = "", **facts: Any) -> None:
     """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most."""
-    path = storage.path(layout.progress(style, recipe))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     told = {"style": style, "recipe": recipe, "time": time.time(), **facts}
-    temporary.write_text(json.dumps(told, allow_nan=False))
-    os.replace(temporary, path)
+    storage.tell_json(layout.progress(style, recipe), told)
 
 
 def clear_progress(storage: Storage, style: str, recipe: str = "") -> None:
     """Forget what was told about a style or one of its recipes: nothing is at work on it now."""
-    storage.path(layout.progress(style, recipe)).unlink(missing_ok=True)
+    storage.delete(layout.progress(style, recipe))
 
 
 def forget_progress(storage: Storage, style: str) -> None:
@@ -146,7 +112,7 @@ def read_progress(storage: Storage, style: str) -> list[dict[str, Any]]:
     found = []
     for key in (layout.progress(style), *storage.list(folder, ".json")):
         try:
-            found.append(dict(json.loads(storage.path(key).read_text())))
-        except (OSError, ValueError):
-            continue  # not there, or about to be replaced
+            found.append(dict(storage.read_json(key)))
+        except (StorageError, ValueError):
+            continue  # not there, or gone since it was listed
     return found

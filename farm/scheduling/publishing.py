@@ -115,7 +115,7 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     verdict = storage.read_json(layout.verdict(style, run))
     if epoch == verdict["epoch"]:
         return
-    work = Work.from_json(storage.read_json(layout.run_work(style, run)), str(storage.root))
+    work = Work.from_json(storage.read_json(layout.run_work(style, run)), storage.home)
     if why_not := why_not_shipped(work.recipe):
         raise FarmError(f"{style}: {why_not}; farm it with another recipe to have a model to approve")
     bases = ledger.read_receipts(storage, BASE, (), (BASE,))

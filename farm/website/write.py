@@ -33,7 +33,7 @@ def write_site(storage: Storage) -> dict[str, Any]:
 
     Returns
     -------
-    `index` (path of the start page), `pages` (how many the site has), `written` and `removed` (keys).
+    `index` (where the start page is), `pages` (how many the site has), `written` and `removed` (keys).
     Without a catalog the site is one page that says how to begin.
 
     Raises
@@ -62,8 +62,8 @@ def write_site(storage: Storage) -> dict[str, Any]:
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
         storage.delete(key)
-    start = storage.path(f"{layout.SITE}/index.html")
-    return {"index": str(start), "pages": 1 + len(styles), "written": written, "removed": stale}
+    start = storage.address(f"{layout.SITE}/index.html")
+    return {"index": start, "pages": 1 + len(styles), "written": written, "removed": stale}
 
 
 def environment() -> jinja2.Environment:
