@@ -16,6 +16,7 @@ ATTEMPTS = f"{LEDGER}/attempts.jsonl"
 RECEIPTS = f"{LEDGER}/receipts"
 LOCK = f"{LEDGER}/lock"
 PROGRESS = f"{LEDGER}/progress"
+TOKEN = f"{LEDGER}/token"
 
 
 def reading_notes(key: str) -> str:

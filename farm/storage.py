@@ -114,7 +114,7 @@ class Storage:
         return [f"{prefix}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
 
     def walk(self, prefix: str) -> Sequence[str]:
-        """Return the keys of all files in folder `prefix` and the folders in it, sorted; temporary ones are left out."""
+        """Return the keys of all files in folder `prefix` and in the folders in it, sorted, as `list` does."""
         keys = (f"{prefix}/{name}" for name in sorted(self._store.names(prefix, deep=True)))
         return [key for key in keys if not key.rpartition("/")[2].startswith(".")]
 

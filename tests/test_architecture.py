@@ -58,7 +58,11 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module in ("farm", "farm.corpus", "pyarrow")}
+            found |= {
+                f"{node.module}.{alias.name}"
+                for alias in node.names
+                if node.module in ("farm", "farm.corpus", "pyarrow")
+            }
     return found
 
 

@@ -80,16 +80,15 @@ def write_next(storage: Storage, change: Callable[[Mapping[str, Any]], Mapping[s
             return number
         follows = {"number": number + 1, "previous_sha256": before.sha256 if before else None}
         data = json_text({**content, **follows, "generated_by": _versions()}).encode()
-        is_ours = storage.create_bytes(layout.catalog_numbered(number + 1), data)
-        _bring_into_force(storage, before, number + 1)
+        key = layout.catalog_numbered(number + 1)
+        is_ours = storage.create_bytes(key, data)
+        _bring_into_force(storage, before, key, data if is_ours else storage.read_bytes(key))
         if is_ours:
             return number + 1
 
 
-def _bring_into_force(storage: Storage, before: InForce | None, number: int) -> None:
+def _bring_into_force(storage: Storage, before: InForce | None, key: str, data: bytes) -> None:
     """Make CURRENT name the catalog that follows `before`, whoever wrote it; nothing when another process did."""
-    key = layout.catalog_numbered(number)
-    data = storage.read_bytes(key)
     try:
         previous = json.loads(data)["previous_sha256"]
     except (ValueError, KeyError, TypeError):
@@ -98,7 +97,7 @@ def _bring_into_force(storage: Storage, before: InForce | None, number: int) -> 
         raise IntegrityError(
             f"{storage.address(key)}: does not follow the catalog in force; move it away and run the same command again"
         )
-    line = f"catalog-{number}.json {hashlib.sha256(data).hexdigest()}\n".encode()
+    line = f"{key.rpartition('/')[2]} {hashlib.sha256(data).hexdigest()}\n".encode()
     if before is None:
         storage.create_bytes(layout.CURRENT, line)
     else:

@@ -11,6 +11,7 @@ AWS_ENDPOINT_URL_S3). A line is appended by writing its file anew, if it is stil
 needs one request, and what another wrote in between is kept.
 """
 
+import functools
 import mmap
 import os
 import tempfile
@@ -135,22 +136,13 @@ class Bucket:
 
     @cached_property
     def _puts(self) -> Puts:
-        return Puts(self._bucket, _settings())
+        return Puts(self._bucket, *_region_and_endpoint())
 
     @cached_property
     def _reading(self) -> Any:
         """The file system to read through; StorageError when there is no such bucket, which later looks empty only."""
-        from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
-
-        settings = _settings()
         with self._told(""):
-            files = S3FileSystem(
-                region=settings["region_name"],
-                endpoint_override=settings["endpoint_url"],
-                connect_timeout=_CONNECT_SECONDS,
-                request_timeout=_READ_SECONDS,
-                retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_TRIES),
-            )
+            files = _file_system(*_region_and_endpoint())
             if files.get_file_info(self._bucket).type.name == "NotFound":
                 raise StorageError(f"{self.root}: there is no such bucket; make it, or correct the address")
         return files
@@ -164,7 +156,20 @@ class Bucket:
             raise failure(self.address(key), error) from error
 
 
-def _settings() -> dict[str, str | None]:
+@functools.cache
+def _file_system(region: str | None, endpoint: str | None) -> Any:
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    return S3FileSystem(
+        region=region,
+        endpoint_override=endpoint,
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=_READ_SECONDS,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_TRIES),
+    )
+
+
+def _region_and_endpoint() -> tuple[str | None, str | None]:
     """Return region and address of the store from the environment, None for the libraries' own way to find them.
 
     Where the environment says who asks or where the store is, no library need look for a machine of Amazon's to ask:
@@ -173,7 +178,4 @@ def _settings() -> dict[str, str | None]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint or "AWS_ACCESS_KEY_ID" in os.environ:
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    return {
-        "region_name": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        "endpoint_url": endpoint,
-    }
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"), endpoint

@@ -8,6 +8,7 @@ Conventions
 An *etag* is the store's name for the state of an object; objects with the same bytes may have the same.
 """
 
+import functools
 import mimetypes
 import time
 from collections.abc import Iterator
@@ -33,29 +34,33 @@ class Found(NamedTuple):
     age_seconds: float
 
 
+@functools.cache
+def client_of(region: str | None, endpoint: str | None) -> Any:
+    """Return the client of a store, None for what boto3 finds itself; one serves all threads, and is dear to make."""
+    import boto3
+    from botocore.config import Config
+
+    retries = {"mode": "standard", "total_max_attempts": _TRIES}
+    config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries=retries)
+    session = boto3.session.Session()  # of its own, for several threads may come here at once
+    return session.client("s3", region_name=region, endpoint_url=endpoint, config=config)
+
+
 class Puts:
-    """Writes the objects of one bucket.
+    """Writes the objects of one bucket."""
 
-    Parameters
-    ----------
-    options
-        `region_name` and `endpoint_url`, None for what boto3 finds itself.
-    """
-
-    def __init__(self, bucket: str, options: dict[str, str | None]) -> None:
+    def __init__(self, bucket: str, region: str | None, endpoint: str | None) -> None:
+        self._bucket = bucket
         try:
-            import boto3
-            import botocore.exceptions
-            from botocore.config import Config
+            self._client = client_of(region, endpoint)
+            from botocore import exceptions
         except ImportError as error:
             raise FarmError(
                 f"s3://{bucket}: to write there takes boto3; install it with pip install 'music-model-farm[s3]'"
             ) from error
-        self._bucket = bucket
-        self._errors = botocore.exceptions
-        retries = {"mode": "standard", "total_max_attempts": _TRIES}
-        config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries=retries)
-        self._client: Any = boto3.client("s3", config=config, **options)
+        except ValueError as error:  # no address at all
+            raise failure(f"s3://{bucket}", error) from error
+        self._errors = exceptions
 
     def get(self, key: str) -> Found | None:
         """Return an object, None when there is none."""
