@@ -18,7 +18,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 from farm.errors import StorageError
@@ -120,7 +119,7 @@ class Bucket:
         return self._prefix + key
 
     def _path(self, key: str) -> str:
-        return f"{self._bucket}/{self._prefix}{PurePosixPath(key)}"
+        return f"{self._bucket}/{self._prefix}{key}"
 
     @property
     def _files(self) -> Any:
