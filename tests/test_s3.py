@@ -262,6 +262,25 @@ def test_an_owner_whose_lease_was_taken_over_learns_of_it(bucket, short):
     assert other.read_json(layout.LOCK)["owner"] == "somebody else"
 
 
+def test_an_owner_whose_renewal_was_not_answered_stays_the_owner(bucket, short, monkeypatch):
+    real, unanswered = puts.Puts.put_if, []
+
+    def put_if(self, key, data, etag):
+        written = real(self, key, data, etag)
+        if b'"renewals": 1' in data and not unanswered:
+            unanswered.append(key)
+            raise StorageError("no answer")
+        return written
+
+    monkeypatch.setattr(puts.Puts, "put_if", put_if)
+    storage = Storage(bucket)
+    with ledger.owned(storage):
+        time.sleep(4.5)
+        assert unanswered
+        assert not storage.exists("x")
+    assert not ledger.is_running(storage)
+
+
 def test_a_store_that_ignores_conditions_is_refused(bucket, monkeypatch):
     real = puts.Puts._put
     monkeypatch.setattr(puts.Puts, "_put", lambda self, key, data, **condition: real(self, key, data))

@@ -89,8 +89,13 @@ class Lease:
                 continue  # not reached; until the lease is over it is still ours
 
     def _put(self, facts: dict[str, Any]) -> bool:
-        asked_at = time.monotonic()
-        etag = self._puts.put_if(self._key, json.dumps(facts).encode(), self._etag)
+        """Write the lease and return whether it still was as this process left it."""
+        asked_at, data = time.monotonic(), json.dumps(facts).encode()
+        etag = self._puts.put_if(self._key, data, self._etag)
+        found = self._puts.get(self._key) if etag is None else None
+        if found is not None and str(facts["token"]).encode() in found.data:
+            # as this process left it all the same: the answer to an earlier renewal was lost
+            etag = self._puts.put_if(self._key, data, found.etag)
         if etag is not None:
             self._etag, self._renewed_at = etag, asked_at
         return etag is not None
