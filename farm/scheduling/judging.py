@@ -29,7 +29,7 @@ from farm.training.loading import Music, load_music
 
 def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Write the samples and verdict.json of a run; return the verdict in short."""
-    storage = Storage(work.root)
+    storage = work.storage()
     run = receipts["train"]["result"]["run"]
     metrics = storage.read_lines(layout.metrics(work.style, run))
     epochs = snapshots.epochs(storage, work.style, run)
