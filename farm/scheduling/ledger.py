@@ -73,7 +73,7 @@ def is_running(storage: Storage) -> bool:
     path = storage.path(layout.LOCK)
     if not path.exists():
         return False
-    with path.open("a+") as file:
+    with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
