@@ -59,7 +59,8 @@ class Farms:
             folders = [Path(tempfile.mkdtemp(dir=self.scratch)) / "farm" for _ in cases]
             done = [pool.submit(case, folder) for (_, case), folder in zip(cases, folders, strict=True)]
             for (told, _), future in zip(cases, done, strict=True):
-                yield told, future.result()
+                wrong = future.exception()
+                yield told, [repr(wrong)] if wrong else future.result()
 
 
 def kills(farms: Farms) -> Tried:

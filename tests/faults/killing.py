@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from farm.catalog.verify import verify
-from tests.faults.small_farm import differences, kill_session, make_farm, outcome, run, said, start
+from farm.scheduling.ledger import read_progress
+from farm.storage import Storage
+from tests.faults.small_farm import (
+    STYLES,
+    differences,
+    is_gone,
+    kill_session,
+    make_farm,
+    outcome,
+    run,
+    said,
+    session_of,
+    start,
+)
 
 STATE_SECONDS = 0.0  # a training's state is kept after every epoch, that there is something to go on from
 _REACHED_SECONDS = 200.0
@@ -78,13 +91,13 @@ def copied(farm: Path, folder: Path) -> Path:
     return folder
 
 
-def kill_at(folder: Path, point: Point, executor: str = "local") -> bool:
-    """Run a farm and kill it with all its processes at a point; False when it ended before."""
+def kill_at(folder: Path, point: Point, executor: str = "local") -> list[str]:
+    """Run a farm and kill it with all its processes at a point; return what is wrong: it ended before, one is left."""
     for trace in folder.glob("trace*"):
         trace.unlink()
     if point.seconds is None:
         code = run(folder, fault=traced(folder, stage=point.stage, at=point.at, do="kill"), executor=executor)
-        return code == -9
+        return [] if code == -9 else [f"{point}: the run ended before it; {said(folder)[-300:]}"]
     process = start(folder, fault=traced(folder), executor=executor)
     until = time.monotonic() + _REACHED_SECONDS
     while process.poll() is None and time.monotonic() < until and not has_begun(folder, point.stage, executor):
@@ -93,15 +106,15 @@ def kill_at(folder: Path, point: Point, executor: str = "local") -> bool:
     was_running = process.poll() is None
     kill_session(process.pid)
     process.wait()
-    return was_running
+    problems = [] if was_running else [f"{point}: the run ended before it; {said(folder)[-300:]}"]
+    return problems if is_gone(process.pid) else [*problems, f"processes are left: {session_of(process.pid)}"]
 
 
 def has_begun(folder: Path, stage: str, executor: str = "local") -> bool:
     """Tell whether a run has come to a stage; the workers of Ray have no trace, but leave progress."""
     if executor == "ray":
-        return any(
-            f'"stage": "{stage}"' in file.read_text() for file in folder.glob("artifacts/ledger/progress/**/*.json")
-        )
+        told = [facts for style in STYLES for facts in read_progress(Storage(folder / "artifacts"), style)]
+        return any(facts.get("stage") == stage for facts in told)
     trace = folder / "trace"
     return trace.exists() and any(line.split()[1] == stage for line in trace.read_text().splitlines() if line.strip())
 
@@ -113,8 +126,7 @@ def killed_and_gone_on(
     copied(farm, folder)
     problems = []
     for point in points:
-        if not kill_at(folder, point, executor):
-            problems.append(f"{point}: the run ended before it; {said(folder)[-300:]}")
+        problems += kill_at(folder, point, executor)
     if (code := run(folder, fault=traced(folder), executor=executor)) != 0:
         problems.append(f"it ended with {code}: {said(folder)[-2000:]}")
     return problems + wrong_with(folder, unkilled)

@@ -77,8 +77,11 @@ def start(folder: Path, *arguments: str, fault: dict[str, Any] | None = None, ex
 
 
 def run(folder: Path, *arguments: str, fault: dict[str, Any] | None = None, executor: str = "local") -> int:
-    """Run to the end and return the exit code; negative when a signal ended it."""
-    return start(folder, *arguments, fault=fault, executor=executor).wait(_PATIENCE_SECONDS)
+    """Run to the end, of all its processes, and return the exit code; negative when a signal ended it."""
+    process = start(folder, *arguments, fault=fault, executor=executor)
+    code = process.wait(_PATIENCE_SECONDS)
+    assert is_gone(process.pid), f"{len(session_of(process.pid))} processes are left"
+    return code
 
 
 def said(folder: Path) -> str:
@@ -87,10 +90,7 @@ def said(folder: Path) -> str:
 
 
 def kill_session(leader: int) -> None:
-    """Kill a run and all that it started, at once and for good; nobody gets to tidy up.
-
-    Ray puts each of its processes into a group of its own, but leaves them in the session.
-    """
+    """Kill a run and all that it started, its Ray too, at once and for good; nobody gets to tidy up."""
     for process in session_of(leader):
         try:
             os.kill(process, signal.SIGKILL)
@@ -99,10 +99,17 @@ def kill_session(leader: int) -> None:
 
 
 def session_of(leader: int) -> list[int]:
-    """Return the processes of a session that are still there, but for those that only wait to be waited for."""
-    shown = subprocess.run(["ps", "-eo", "pid=,sid=,stat="], capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in shown.splitlines()]
-    return [int(pid) for pid, session, state in rows if session == str(leader) and state[0] != "Z"]
+    """Return the processes of a session and of its Ray that are still there; those only waited for are not.
+
+    Ray's are known by the folder that is named after the process that started it.
+    """
+    shown = subprocess.run(["ps", "-eo", "pid=,sid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 3) for line in shown.splitlines()]
+    return [
+        int(pid)
+        for pid, session, state, *arguments in rows
+        if state[0] != "Z" and (session == str(leader) or f"farm-ray-{leader}-" in "".join(arguments))
+    ]
 
 
 def is_gone(leader: int, seconds: float = 10) -> bool:
