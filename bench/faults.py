@@ -131,12 +131,11 @@ def workers(farms: Farms) -> Tried:
 
 
 def signals(farms: Farms) -> Tried:
-    begin = {**killing._FROM, "ledger": "new"}
     for executor, stages in (("local", ("ledger", "base", "train", "judge", "publish")), ("ray", ("read", "train"))):
         for stage in stages:
             for number in (signal.SIGINT, signal.SIGTERM):
                 folder = Path(tempfile.mkdtemp(dir=farms.scratch)) / "farm"
-                killing.copied(farms.beginnings[begin[stage]], folder)
+                killing.copied(farms.beginnings[killing.FROM[stage]], folder)
                 seconds, wrong = signalling.stopped(folder, number, stage, 0.3, executor)
                 yield f"{executor}: {number.name} in {stage}, {seconds:.1f} s", wrong
 

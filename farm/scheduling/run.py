@@ -15,7 +15,7 @@ from farm.scheduling import ledger, tasks
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Capacity, Outcome, Task, choose
-from farm.scheduling.state import BaseState, State, StyleState, stale_trainings
+from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
 from farm.scheduling.survey import survey
 from farm.scheduling.threads import keep_shares, read_shares, shares
 from farm.storage import Storage
@@ -144,10 +144,15 @@ class _Loop:
         if key not in state.began:
             state.began[key] = time.monotonic()
             self._note_start(task)
-            ledger.report_progress(self.storage, state.style, task.recipe, stage=task.stage)
+            self._report(state, task)
             self.listener.begin(state, next(job for job in state.jobs if job.key == key))
         attempt = self.attempts[state.style, task.stage, task.recipe]
         self.executor.submit(tasks.fenced(task, ledger.open_fence(self.storage, task.id, attempt)))
+
+    def _report(self, state: State, task: Task) -> None:
+        """Tell other shells what is at work; how far reading is only this process knows."""
+        (facts,) = progress_of(self.storage, state) if task.stage == "read" else [{"stage": task.stage}]
+        ledger.report_progress(self.storage, state.style, **{"recipe": task.recipe, **facts})
 
     def _note_start(self, task: Task, message: str = "") -> None:
         """Count an attempt, on disk before it begins."""
@@ -187,6 +192,7 @@ class _Loop:
         if isinstance(state, StyleState) and not task.ends_stage:
             state.batches_left -= 1
             state.pieces_read += outcome.value["tunes"]
+            self._report(state, task)
             if state.batches_left == 0:
                 self.waiting.append(tasks.cleaning_task(state))
             return

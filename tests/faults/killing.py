@@ -33,7 +33,7 @@ from tests.faults.small_farm import (
 
 STATE_SECONDS = 0.0  # a training's state is kept after every epoch, that there is something to go on from
 _REACHED_SECONDS = 200.0
-_FROM = {"read": "new", "ledger": "new", "base": "read", "train": "based", "judge": "trained", "publish": "judged"}
+FROM = {"read": "new", "ledger": "new", "base": "read", "train": "based", "judge": "trained", "publish": "judged"}
 
 
 @dataclass(frozen=True)
@@ -156,4 +156,4 @@ def drawn_points(unkilled: Unkilled, operations: dict[str, int], moments: dict[s
 
 def beginning_of(point: Point, made: dict[str, Path]) -> Path:
     """Return the farm to begin with, that the point is reached soon."""
-    return made[_FROM[point.stage]]
+    return made[FROM[point.stage]]

@@ -161,7 +161,7 @@ def outcome(folder: Path) -> dict[str, Any]:
             lines = {line["epoch"]: line for line in storage.read_lines(key)}
             files[key] = [without(lines[epoch], "seconds", "notes_per_second") for epoch in sorted(lines)]
         elif path.name in ("verdict.json", "recipe.json"):
-            files[key] = without(storage.read_json(key), "heard_as", "device")
+            files[key] = without(storage.read_json(key), "device")
     receipts = {}
     for path in sorted(storage.path("ledger/receipts").rglob("*.json")):
         key = str(path.relative_to(storage.root))
@@ -170,6 +170,8 @@ def outcome(folder: Path) -> dict[str, Any]:
     current = storage.read_bytes(layout.CURRENT).split()[0].decode()
     catalog = without(storage.read_json(f"catalog/{current}"), "number", "previous_sha256", "generated_by")
     catalog["models"] = [without(model, "cost") for model in catalog["models"]]
+    for model in catalog["models"]:
+        model["recipes"] = [without(row, "seconds") for row in model["recipes"]]
     pages = sorted(str(path.relative_to(storage.root)) for path in storage.path("site").rglob("*"))
     return {"files": files, "receipts": receipts, "catalog": catalog, "pages": pages}
 
@@ -181,6 +183,9 @@ def differences(ours: Any, theirs: Any, at: str = "") -> list[str]:
         for name in sorted({*ours, *theirs}):
             found += differences(ours.get(name, "nothing"), theirs.get(name, "nothing"), f"{at}/{name}")
         return found
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return [told for number, (one, other) in pairs for told in differences(one, other, f"{at}[{number}]")]
     return [] if ours == theirs else [f"{at}: {str(ours)[:120]} instead of {str(theirs)[:120]}"]
 
 
