@@ -7,17 +7,30 @@ meets half a file, and a killed run can be repeated. Where the files are, in a f
 Conventions
 -----------
 A *key* is a relative path with forward slashes (`runs/bach/1f2e/metrics.jsonl`), made by `farm.layout`.
+
+A storage with a *fence* writes only as long as the fence's file holds its token: so an attempt that was given up and
+comes to life again writes nothing more. The token is looked at right before each thing that lasts. An attempt that is
+stopped in the instant between the two can still finish that one.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 from typing import Any
 
-from farm.errors import StorageError
+from farm.errors import FencedError, StorageError
 from farm.stores.store import open_store
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The leave of one attempt to write: the file `key` holds its `token` while the attempt is the current one."""
+
+    key: str
+    token: str
 
 
 class Storage:
@@ -27,6 +40,8 @@ class Storage:
     ----------
     root
         A folder, which is made when the first file is written, or an address such as s3://bucket/prefix.
+    fence
+        Whose leave this storage writes by; None for the owner of the artifacts.
 
     Attributes
     ----------
@@ -38,8 +53,9 @@ class Storage:
         Whether other machines can open `home` without sharing a folder with this one.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self._store = open_store(root)
+    def __init__(self, root: Path | str, fence: Fence | None = None) -> None:
+        self._store = open_store(root, self.check_fence)
+        self._fence = fence
         self.root, self.home, self.is_remote = self._store.root, self._store.home, self._store.is_remote
 
     def address(self, key: str) -> str:
@@ -62,6 +78,14 @@ class Storage:
             return json.loads(self.read_bytes(key))
         except ValueError as error:
             raise StorageError(f"{self.address(key)}: not valid JSON ({error}); delete it and run again") from error
+
+    def check_fence(self) -> None:
+        """Raise FencedError when another attempt, or another owner of the artifacts, has taken this one's place."""
+        if self._fence is None:
+            return
+        token = self.read_bytes(self._fence.key).decode() if self.exists(self._fence.key) else ""
+        if token != self._fence.token:
+            raise FencedError(f"{self.root}: {self._fence.token} was given up; it writes nothing more, run again")
 
     def write_bytes(self, key: str, data: bytes) -> None:
         """Replace `key` by `data`."""
@@ -120,6 +144,10 @@ class Storage:
 
     def delete(self, key: str) -> None:
         self._store.delete(key)
+
+    def sweep(self, prefix: str) -> None:
+        """Remove what killed writers have left half written in a folder and below it; for the owner only."""
+        self._store.sweep(prefix)
 
     def hold(self, key: str, owner: str) -> AbstractContextManager[None]:
         """Hold the lock `key` for as long as the block runs; BusyError names the owner who has it."""

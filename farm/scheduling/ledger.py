@@ -1,29 +1,53 @@
 """What has been done: receipts, attempts, progress, and who owns the artifacts folder.
 
 A receipt says for which inputs a stage of a style was finished; it is written after everything it speaks of.
+What a dead owner can leave are workers on other machines, or ones that were stopped: each task has a fence, a file
+with the token of the attempt that may write, and whoever takes the artifacts over takes all fences away.
 """
 
 import os
 import platform
+import secrets
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from farm import layout
 from farm.errors import StorageError
-from farm.storage import Storage
+from farm.storage import Fence, Storage
 
 
-def owned(storage: Storage) -> AbstractContextManager[None]:
-    """Hold the artifacts for as long as the block runs; BusyError names the process that has them."""
+@contextmanager
+def owned(storage: Storage) -> Iterator[None]:
+    """Hold the artifacts for as long as the block runs; BusyError names the process that has them.
+
+    Whatever workers of an owner before are still alive can write nothing more then.
+    """
     owner = f"farm, process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    return storage.hold(layout.LOCK, owner)
+    with storage.hold(layout.LOCK, owner):
+        for key in storage.list(layout.FENCES):
+            storage.delete(key)
+        for room in layout.ROOMS:
+            storage.sweep(room)
+        yield
 
 
 def is_running(storage: Storage) -> bool:
     """Return whether some process owns the artifacts now."""
     return storage.is_held(layout.LOCK)
+
+
+def open_fence(storage: Storage, task: str, attempt: int) -> Fence:
+    """Let an attempt at a task write, and none before it any more."""
+    fence = Fence(layout.fence(task), f"attempt {attempt} at {task} ({secrets.token_hex(4)})")
+    storage.write_text(fence.key, fence.token)
+    return fence
+
+
+def close_fence(storage: Storage, task: str) -> None:
+    """Let no attempt at a task write any more; it has ended."""
+    storage.delete(layout.fence(task))
 
 
 def read_receipts(storage: Storage, style: str, stages: Sequence[str], per_recipe: Sequence[str]) -> dict[str, Any]:
@@ -90,14 +114,20 @@ def attempts(storage: Storage) -> dict[tuple[str, str, str], int]:
 
 
 def report_progress(storage: Storage, style: str, recipe: str = "", **facts: Any) -> None:
-    """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most."""
+    """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most.
+
+    Where it cannot be written it is not told: what a style stands or falls by is what it writes next.
+    """
+    storage.check_fence()
     told = {"style": style, "recipe": recipe, "time": time.time(), **facts}
-    storage.tell_json(layout.progress(style, recipe), told)
+    with suppress(StorageError):
+        storage.tell_json(layout.progress(style, recipe), told)
 
 
 def clear_progress(storage: Storage, style: str, recipe: str = "") -> None:
     """Forget what was told about a style or one of its recipes: nothing is at work on it now."""
-    storage.delete(layout.progress(style, recipe))
+    with suppress(StorageError):
+        storage.delete(layout.progress(style, recipe))
 
 
 def forget_progress(storage: Storage, style: str) -> None:

@@ -3,11 +3,9 @@ receipt will hold; none knows of Ray. The base's own stage is `farm.scheduling.b
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from farm import layout
-from farm.catalog.base_file import open_base
 from farm.config import BASE, NONE, Filters, Recipe, Training
 from farm.corpus.batching import Batch, make_batches
 from farm.corpus.reading_batches import is_read
@@ -35,7 +33,7 @@ def read_batch(work: Work, batch: Batch) -> dict[str, Any]:
     """Read one batch of files into the cache."""
     from farm.corpus import reading_batches
 
-    return reading_batches.read_batch(batch, Storage(work.root))
+    return reading_batches.read_batch(batch, work.storage())
 
 
 def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
     from farm.corpus.tables import STATES
 
     share, filters = work.recipe.training.heldout_share, work.settings.filters
-    facts = clean_style(work.style, files, Storage(work.root), filters=filters, heldout_share=share, seed=work.seed)
+    facts = clean_style(work.style, files, work.storage(), filters=filters, heldout_share=share, seed=work.seed)
     return {**facts, "states": {state: facts[state] for state in STATES}}
 
 
@@ -56,11 +54,12 @@ def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     from farm.music.batches import blocks
     from farm.music.encoding import N_COLUMNS
     from farm.music.features import Features
+    from farm.scheduling.starts import opened
     from farm.training.loading import load_music
 
     # A common base has velocity where any style has; a base file may not.
-    given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
-    music = load_music(Storage(work.root), work.style, given)
+    given = None if work.start in (BASE, NONE) else opened(work).encoding
+    music = load_music(work.storage(), work.style, given)
     training = work.recipe.training
     reach = {"down": training.transpose_down_semitones, "up": training.transpose_up_semitones}
     known, asked = music.events("train"), music.events("heldout")
@@ -77,7 +76,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     from farm.scheduling.starts import load_start
     from farm.training.loading import choose_encoding, split_events
 
-    storage = Storage(work.root)
+    storage = work.storage()
     base_digest = work.start_digest(receipts.get(BASE, {}).get("result"))
     run = work.run_id(receipts["read"]["result"]["digest"], base_digest)
     start = load_start(storage, work, receipts)

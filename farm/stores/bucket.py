@@ -15,7 +15,7 @@ import functools
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -35,11 +35,12 @@ class Bucket:
 
     is_remote = True
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, check: Callable[[], None]) -> None:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.root = self.home = f"s3://{bucket}/{prefix}".rstrip("/")
         self._appended: dict[str, tuple[str, bytes]] = {}  # by key, the state and bytes as this process left them
         self._lease: Lease | None = None
+        self._check = check
 
     def address(self, key: str) -> str:
         return f"{self.root}/{key}"
@@ -97,6 +98,9 @@ class Bucket:
     def delete(self, key: str) -> None:
         self._writer.delete(self._name(key))
 
+    def sweep(self, folder: str) -> None:
+        """Do nothing: an object is there whole or not at all."""
+
     @contextmanager
     def hold(self, key: str, owner: str) -> Iterator[None]:
         lease = Lease(self._writer, self._name(key), owner, self.root)
@@ -131,6 +135,7 @@ class Bucket:
     def _writer(self) -> Puts:
         if self._lease is not None:
             self._lease.check()
+        self._check()
         return self._puts
 
     @cached_property

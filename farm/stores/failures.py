@@ -6,7 +6,9 @@ Both libraries give the service's own code somewhere in their text, one as `NoSu
 codes are compared without case and underscores.
 """
 
-from farm.errors import StorageError
+from collections.abc import Mapping
+
+from farm.errors import DiskError, StorageError
 
 _ADVICE = {
     ("nosuchbucket",): "there is no such bucket; make it, or correct the address",
@@ -20,15 +22,17 @@ _ADVICE = {
     ("unable to locate credentials", "partialcredentials", "nocredentials"): (
         "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     ),
-    ("networkconnection", "could not connect", "connecttimeout", "timeout", "timed out", "endpoint url", "resolve"): (
-        "the store cannot be reached; check the network, AWS_ENDPOINT_URL and the region"
-    ),
     ("permanentredirect", "authorizationheadermalformed", "301"): (
         "the bucket is in another region; set AWS_REGION to it"
     ),
     ("notimplemented",): (
         "this store knows no conditional writes (If-None-Match, If-Match), without which two farms could overwrite "
         "each other; use one that does"
+    ),
+}
+_MAY_PASS = {
+    ("networkconnection", "could not connect", "connecttimeout", "timeout", "timed out", "endpoint url", "resolve"): (
+        "the store cannot be reached; check the network, AWS_ENDPOINT_URL and the region"
     ),
     ("slowdown", "serviceunavailable", "internalerror", "toomanyrequests"): (
         "the store is too busy; run the same command again later"
@@ -39,7 +43,8 @@ _ADVICE = {
 def failure(address: str, error: Exception) -> StorageError:
     """Return a failure with the place, what the library said in one line, and the way out."""
     text = " ".join(str(error).split())
-    return StorageError(f"{address}: {text}; {advice(text)}")
+    kind = DiskError if _found(text, _MAY_PASS) else StorageError
+    return kind(f"{address}: {text}; {advice(text)}")
 
 
 def advice(text: str) -> str:
@@ -52,6 +57,9 @@ def advice(text: str) -> str:
     >>> advice("AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation") == advice("NoSuchBucket")
     True
     """
+    return _found(text, {**_ADVICE, **_MAY_PASS}) or "run the same command again once this is mended"
+
+
+def _found(text: str, table: Mapping[tuple[str, ...], str]) -> str:
     plain = text.lower().replace("_", "")
-    found = (way for signs, way in _ADVICE.items() if any(sign in plain for sign in signs))
-    return next(found, "run the same command again once this is mended")
+    return next((way for signs, way in table.items() if any(sign in plain for sign in signs)), "")

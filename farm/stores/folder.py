@@ -13,11 +13,17 @@ import fcntl
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from farm.errors import BusyError, StorageError
+from farm.errors import BusyError, DiskError, StorageError
+
+hook: Callable[[str, Path], None] | None = None
+"""Called before every operation that lasts, with its name and the file; tests set it, to fail the operation or to end
+the process there (`tests/faults`). Names: create, write, fsync, rename, append, delete, fsync folder."""
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -29,6 +35,13 @@ _ADVICE = {
     errno.ENOTSUP: "this file system knows no hard links; choose another folder with --artifacts",
     errno.EIO: "the disk reported an error; check the disk",
 }
+_TEMPORARY = ".tmp"
+_MAY_PASS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK, errno.ECONNRESET, errno.EHOSTDOWN),
+}
+_LOCK_TRIES = 10  # who asks whether a lock is held has it for an instant, which must not stop anybody
+_LOCK_SECONDS = 0.05
 
 
 @contextmanager
@@ -38,7 +51,8 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "run the same command again once this is mended")
-        raise StorageError(f"{path}: {error.strerror or error}; {advice}") from error
+        kind = DiskError if error.errno in _MAY_PASS else StorageError
+        raise kind(f"{path}: {error.strerror or error}; {advice}") from error
 
 
 class Folder:
@@ -46,8 +60,9 @@ class Folder:
 
     is_remote = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, check: Callable[[], None]) -> None:
         self.root, self.home = str(root), os.path.abspath(root)
+        self._check = check
 
     def address(self, key: str) -> str:
         return str(self._path(key))
@@ -74,19 +89,21 @@ class Folder:
     def write(self, key: str, chunks: Iterable[bytes]) -> None:
         target = self._path(key)
         with _told(target), _written(target, chunks) as temporary:
+            self._check()
             os.replace(temporary, target)
 
     def tell(self, key: str, data: bytes) -> None:
         target = self._path(key)
         with _told(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary = target.with_name(f".{target.name}.{os.getpid()}{_TEMPORARY}")
             temporary.write_bytes(data)
             os.replace(temporary, target)
 
     def create(self, key: str, data: bytes) -> bool:
         target = self._path(key)
         with _told(target), _written(target, [data]) as temporary:
+            self._check()
             try:
                 os.link(temporary, target)
             except FileExistsError:
@@ -104,6 +121,7 @@ class Folder:
                 if not is_there or file.read() != before:
                     return False
                 with _written(target, [after]) as temporary:
+                    self._check()
                     os.replace(temporary, target)
         return True
 
@@ -111,8 +129,11 @@ class Folder:
         """Add a line; one that was torn by a crash is closed off first, so that it spoils no later line."""
         target = self._path(key)
         with _told(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _before("append", target)
+            _make_folder(target.parent)
+            is_new = not target.exists()
             with target.open("ab+") as file:
+                self._check()
                 if file.tell() > 0:
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":
@@ -120,10 +141,21 @@ class Folder:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+            if is_new:
+                _sync_folder(target.parent)
 
     def delete(self, key: str) -> None:
         with _told(self._path(key)):
+            _before("delete", self._path(key))
+            self._check()
             self._path(key).unlink(missing_ok=True)
+
+    def sweep(self, folder: str) -> None:
+        with _told(self._path(folder)):
+            for place, _, names in os.walk(self._path(folder)):
+                for name in names:
+                    if name.endswith(_TEMPORARY):
+                        Path(place, name).unlink(missing_ok=True)
 
     @contextmanager
     def hold(self, key: str, owner: str) -> Iterator[None]:
@@ -132,26 +164,25 @@ class Folder:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("a+")
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if not _lock(file):
                 file.seek(0)
                 other = file.read().strip() or "another process"
                 raise BusyError(
                     f"{self.root}: {other} is already working in this folder; wait for it, or use another --artifacts"
-                ) from error
-            file.truncate(0)
-            file.write(owner)
-            file.flush()
+                )
+            with _told(path):
+                file.truncate(0)
+                file.write(owner)
+                file.flush()
             yield
 
     def is_held(self, key: str) -> bool:
         path = self._path(key)
         if not path.exists():
             return False
-        with path.open("a+") as file:
+        with _told(path), path.open("rb") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return True
         return False
@@ -160,25 +191,57 @@ class Folder:
         return Path(self.root) / key
 
 
+def _lock(file: IO[str]) -> bool:
+    """Lock an open file until it is closed; return whether nobody else has."""
+    for tries_left in reversed(range(_LOCK_TRIES)):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if tries_left:
+                time.sleep(_LOCK_SECONDS)
+        else:
+            return True
+    return False
+
+
 @contextmanager
 def _written(target: Path, chunks: Iterable[bytes]) -> Iterator[str]:
     """Write beside the target, give what was written to be moved there, and sync the folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
+    _before("create", target)
+    _make_folder(target.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=_TEMPORARY, dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             for chunk in chunks:
+                _before("write", target)
                 file.write(chunk)
+            _before("fsync", target)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
+        _before("rename", target)
         yield temporary
         _sync_folder(target.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
 
+def _before(operation: str, path: Path) -> None:
+    if hook is not None:
+        hook(operation, path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each on disk before this returns."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
+    _before("fsync folder", folder)
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

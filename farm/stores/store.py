@@ -7,7 +7,7 @@ the call returns. *Creating* and *swapping* are decided by the store itself: of 
 once, on whatever machines, one is told that it did. Every failure is a StorageError with the way out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from mmap import mmap
 from pathlib import Path
@@ -70,14 +70,22 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Delete a file; nothing when there is none."""
 
+    def sweep(self, folder: str) -> None:
+        """Remove what killed writers have left half written in a folder and those in it."""
+
     def hold(self, key: str, owner: str) -> AbstractContextManager[None]:
         """Hold a lock for as long as the block runs; BusyError names the owner who has it."""
 
     def is_held(self, key: str) -> bool: ...
 
 
-def open_store(root: Path | str) -> Store:
+def open_store(root: Path | str, check: Callable[[], None]) -> Store:
     """Return the store at a folder's path or an s3:// address; nothing is read or made yet.
+
+    Parameters
+    ----------
+    check
+        Called right before anything that lasts; what it raises keeps that from being done.
 
     Raises
     ------
@@ -87,14 +95,14 @@ def open_store(root: Path | str) -> Store:
     if not is_address(root):
         from farm.stores.folder import Folder
 
-        return Folder(Path(root))
+        return Folder(Path(root), check)
     from farm.stores.bucket import Bucket
 
     scheme, _, place = str(root).partition("://")
     bucket, _, prefix = place.partition("/")
     if scheme != "s3" or not bucket:
         raise FarmError(f"{root}: is no place for artifacts; give a folder or s3://bucket/prefix")
-    return Bucket(bucket, prefix.strip("/"))
+    return Bucket(bucket, prefix.strip("/"), check)
 
 
 def is_address(root: Path | str) -> bool:
