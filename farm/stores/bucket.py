@@ -156,7 +156,7 @@ class Bucket:
         """Turn the library's errors into messages with the place and the way out."""
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError) as error:  # Arrow's own for a name that it cannot take
             raise failure(self.address(key), error) from error
 
 

@@ -110,8 +110,10 @@ def _made_of(
 
 
 def _sample_midi(storage: Storage, style: Evidence) -> dict[int, str]:
-    """Return the keys of the sample MIDI files that exist, by number from 1."""
+    """Return the keys of the sample MIDI files that exist, by number from 1; only a published run has any."""
     run = str(style.model.get("run") or "")
+    if not run:
+        return {}
     longest = max((len(take.samples) for take in style.takes), default=0)
     keys = {number: layout.sample_midi(style.style, run, number) for number in range(1, longest + 1)}
     return {number: key for number, key in keys.items() if storage.exists(key)}
