@@ -22,6 +22,7 @@ from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
 _POLL_SECONDS = 0.25
+_TICK_SHARE = 0.04
 
 
 class Executor(Protocol):
@@ -128,12 +129,12 @@ class _Loop:
             self.executor.close()
 
     def _tick(self) -> None:
-        """Tell the listener, for a tenth of the time at most: in an object store every look takes requests."""
+        """Tell the listener, for a small share of the time: in an object store every look takes requests."""
         began = time.monotonic()
         if began >= self.next_tick:
             self.listener.tick(self.states)
             ended = time.monotonic()
-            self.next_tick = ended + 9 * (ended - began)
+            self.next_tick = ended + (ended - began) / _TICK_SHARE
 
     def _state(self, name: str) -> State:
         return self.base if name == BASE and self.base is not None else self.styles[name]
