@@ -33,6 +33,7 @@ def server():
     """The address of an S3 server with the bucket `music`, whose settings are in the environment."""
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("s3_server.py"))],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
