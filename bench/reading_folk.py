@@ -195,7 +195,7 @@ def _read_only(source: Source, scratch: Path) -> float:
 
 def _by_stage(source: Source, scratch: Path) -> Counter[str]:
     """Return the seconds of every stage, all in this process; `rest` is what no stage accounts for."""
-    root = _empty(scratch).root
+    root = Path(_empty(scratch).root)
     with timing(STAGES) as watch, watch.stage("rest"):
         with watch.stage("list and hash"):
             files = list_files(source, root)

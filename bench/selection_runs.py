@@ -52,14 +52,14 @@ def places_of(options: argparse.Namespace, plans: Sequence[Plan]) -> Places:
     farm = {"farm": 1, "seed": SEED, "recipe": "base.yaml", "base": "all", "styles": styles}
     (options.scratch / "farm.yaml").write_text(yaml.safe_dump(farm))
     command = ["run", "farm.yaml", "--artifacts", "read", "--executor", "local", "--cpus", str(options.jobs)]
-    made = Storage(options.scratch / "read")
+    made_at = options.scratch / "read"
     if artifacts is None:
         run_farm([*command, "--until", "read"], options.scratch, _READ_SECONDS)
     if is_base_needed:
         run_farm([*command, "--until", "train", "--styles", min(styles)], options.scratch, _BASE_SECONDS)
-        receipts = read_receipts(made, BASE, (), (BASE,))
-        base = made.path(receipts[f"{BASE}/{recipe['name']}"]["result"]["file"])
-    return Places((artifacts or made.root).resolve(), base, options.scratch)
+        receipts = read_receipts(Storage(made_at), BASE, (), (BASE,))
+        base = made_at / receipts[f"{BASE}/{recipe['name']}"]["result"]["file"]
+    return Places((artifacts or made_at).resolve(), base, options.scratch)
 
 
 def run_all(plans: Sequence[Plan], places: Places, minutes: float, jobs: int) -> list[str]:

@@ -5,9 +5,14 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from farm import layout
+from farm.errors import FarmError
+from farm.storage import Storage
 
 _LIBRARIES = (
     "tensorflow",
@@ -27,7 +32,7 @@ _LEAST_DISK_BYTES = 2 * 10**9
 _LEAST_MEMORY_BYTES = 4 * 10**9
 
 
-def examine(artifacts: Path) -> list[dict[str, Any]]:
+def examine(artifacts: Storage) -> list[dict[str, Any]]:
     """Return one finding per thing looked at: name, ok, found, and what to do when it is not ok."""
     return [
         _python(),
@@ -108,17 +113,28 @@ def _music21_corpus() -> dict[str, Any]:
     return _finding("corpus", found, "music21's corpus is there" if found else "missing", advice)
 
 
-def _disk(artifacts: Path) -> dict[str, Any]:
-    free = shutil.disk_usage(_nearest_existing(artifacts)).free
+def _disk(artifacts: Storage) -> dict[str, Any]:
+    folder = Path(tempfile.gettempdir()) if artifacts.is_remote else _nearest_existing(Path(artifacts.root))
+    free = shutil.disk_usage(folder).free
     return _finding(
         "disk", free >= _LEAST_DISK_BYTES, f"{free / 1e9:.0f} GB free", "free some space; a style takes about 0.3 GB"
     )
 
 
-def _writable(artifacts: Path) -> dict[str, Any]:
-    folder = _nearest_existing(artifacts)
+def _writable(artifacts: Storage) -> dict[str, Any]:
+    if artifacts.is_remote:
+        return _reachable(artifacts)
+    folder = _nearest_existing(Path(artifacts.root))
     advice = f"choose another folder with --artifacts or change the owner of {folder}"
-    return _finding("artifacts", os.access(folder, os.W_OK), f"{artifacts} can be written", advice)
+    return _finding("artifacts", os.access(folder, os.W_OK), f"{artifacts.root} can be written", advice)
+
+
+def _reachable(artifacts: Storage) -> dict[str, Any]:
+    try:
+        artifacts.is_held(layout.LOCK)
+    except FarmError as error:
+        return _finding("artifacts", False, f"{artifacts.root} cannot be read", str(error))
+    return _finding("artifacts", True, f"{artifacts.root} can be read")
 
 
 def _nearest_existing(path: Path) -> Path:

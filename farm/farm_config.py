@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from farm.config import BASE, NONE, STYLE_NAME, Filters, Recipe, Source, Strict
+from farm.stores.store import is_address
 
 ALL = "all"
 BASE_ENDING = ".base.safetensors"
@@ -68,6 +69,11 @@ class Farm(Strict):
     recipes: dict[str, tuple[Recipe, ...]] = Field(default={}, exclude=True)
     plain_recipes: dict[str, Recipe] = Field(default={}, exclude=True)
     places: dict[str, str] = Field(default={}, exclude=True)
+
+    @property
+    def artifacts_place(self) -> str:
+        """`artifacts` as a place that can be opened: an address as it is, a folder from where corpora.yaml lies."""
+        return self.artifacts if is_address(self.artifacts) else str(self.folder / self.artifacts)
 
     @property
     def hears(self) -> list[str]:

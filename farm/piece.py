@@ -98,7 +98,8 @@ def open_named(name: str, storage: Storage) -> Model:
             f"{name}: no such style; {storage.root} has {', '.join(models) or 'none'}, or name a model file"
         )
     file = models[name]["files"][0]
-    return open_model(storage.path(file["path"]), file["sha256"])
+    key = file["path"]
+    return open_model(storage.read_bytes(key), file["sha256"], name=storage.address(key))
 
 
 def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:

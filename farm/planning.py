@@ -22,7 +22,7 @@ def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
     return {
         "bases": _base_facts(base) if base else [],
         "styles": [_style_facts(state) for state in states],
-        "artifacts": str(storage.root),
+        "artifacts": storage.root,
     }
 
 

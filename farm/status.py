@@ -18,13 +18,13 @@ from farm.storage import Storage
 
 def run_facts(states: Sequence[StyleState], base: BaseState | None, storage: Storage) -> dict[str, Any]:
     """Return how every style of a run ended, and the bases, with the catalog and the report's place."""
-    site = storage.path(f"{layout.SITE}/index.html")
+    site = f"{layout.SITE}/index.html"
     styles = [_ended(state) for state in states]
     return {
         "styles": styles,
         "bases": [_ended_base(base, recipe, storage) for recipe in base.recipes] if base else [],
         "failed": [style["style"] for style in styles if style["error"] or style.get("failed_recipes")],
-        "site": str(site) if site.exists() else None,
+        "site": storage.address(site) if storage.exists(site) else None,
     }
 
 
@@ -52,7 +52,7 @@ def _ended_base(base: BaseState, recipe: str, storage: Storage) -> dict[str, Any
     """Return the state of one base, its file as a path that another farm's corpora.yaml can name."""
     result = base.receipts.get(key_of(BASE, recipe), {}).get("result") or {}
     told = {name: result.get(name) for name in ("run", "epoch", "val_bits_per_note", "trained", "why")}
-    told["file"] = str(storage.path(result["file"])) if result else None
+    told["file"] = storage.address(result["file"]) if result else None
     error = base.failed.get(recipe, ("", ""))[1] or None
     ran = base.named(BASE, recipe) in base.ran
     return {"recipe": recipe, "ran": ran, **told, "says": base_sentence(result) if result else "", "error": error}
@@ -114,7 +114,7 @@ def status_facts(storage: Storage, *, with_rejects: bool) -> dict[str, Any]:
             }
         )
     bases = _bases_there(storage, running)
-    return {"artifacts": str(storage.root), "running": running, "bases": bases, "styles": styles}
+    return {"artifacts": storage.root, "running": running, "bases": bases, "styles": styles}
 
 
 def _recipe_shown(receipts: Mapping[str, Any], model: Mapping[str, Any]) -> str:
@@ -137,7 +137,7 @@ def _bases_there(storage: Storage, running: bool) -> list[dict[str, Any]]:
     for recipe in sorted({*progress, *results}):
         facts, result = progress.get(recipe, {}), results.get(recipe, {})
         told = {name: result.get(name) for name in ("run", "epoch", "epochs", "val_bits_per_note", "styles")}
-        file = str(storage.path(result["file"])) if result else None
+        file = storage.address(result["file"]) if result else None
         at_work = facts if running and facts and not facts.get("failed") else None
         found.append({"recipe": recipe, **told, "file": file, "failed": facts.get("failed"), "at_work": at_work})
     return found

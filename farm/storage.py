@@ -1,125 +1,122 @@
 """The only durable writer.
 
-Every file of a farm is written whole or not at all: temporary file beside the target, fsync, rename, fsync of
-the folder. A reader therefore never meets half a file, and a killed run can be repeated.
+Every file of a farm is written whole or not at all, and is there when the call returns: a reader therefore never
+meets half a file, and a killed run can be repeated. Where the files are, in a folder or in an object store, only
+`farm.stores` knows.
 
 Conventions
 -----------
 A *key* is a relative path with forward slashes (`runs/bach/1f2e/metrics.jsonl`), made by `farm.layout`.
+
+A storage with a *fence* writes only as long as the fence's file holds its token: so an attempt that was given up and
+comes to life again writes nothing more. The token is looked at right before each thing that lasts. An attempt that is
+stopped in the instant between the two can still finish that one.
 """
 
-import errno
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
-from farm.errors import StorageError
-
-_ADVICE = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again",
-    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-    errno.EACCES: "no permission; choose another folder with --artifacts or change its owner",
-    errno.EPERM: "no permission; choose another folder with --artifacts or change its owner",
-    errno.EROFS: "the file system is read-only; choose another folder with --artifacts",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
-    errno.EIO: "the disk reported an error; check the disk",
-}
+from farm.errors import FencedError, StorageError
+from farm.stores.store import open_store
 
 
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn the operating system's error into a message with the place and the way out."""
-    try:
-        yield
-    except OSError as error:
-        advice = _ADVICE.get(error.errno or 0, "run the same command again once this is mended")
-        raise StorageError(f"{path}: {error.strerror or error}; {advice}") from error
+@dataclass(frozen=True)
+class Fence:
+    """The leave of one attempt to write: the file `key` holds its `token` while the attempt is the current one."""
+
+    key: str
+    token: str
 
 
 class Storage:
-    """Reads and writes whole files under one root folder.
+    """Reads and writes whole files in one place.
 
     Parameters
     ----------
     root
-        The artifacts folder; made when the first file is written.
+        A folder, which is made when the first file is written, or an address such as s3://bucket/prefix.
+    fence
+        Whose leave this storage writes by; None for the owner of the artifacts.
+
+    Attributes
+    ----------
+    root
+        As it was given, for messages.
+    home
+        The same for processes in other folders and on other machines.
+    is_remote
+        Whether other machines can open `home` without sharing a folder with this one.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path | str, fence: Fence | None = None) -> None:
+        self._store = open_store(root, self.check_fence)
+        self._fence = fence
+        self.root, self.home, self.is_remote = self._store.root, self._store.home, self._store.is_remote
 
-    def path(self, key: str) -> Path:
-        """Return where `key` lies on this machine."""
-        return self.root / key
+    def address(self, key: str) -> str:
+        """Return where `key` lies, for a person."""
+        return self._store.address(key)
 
     def exists(self, key: str) -> bool:
-        return self.path(key).is_file()
+        return self._store.exists(key)
 
     def read_bytes(self, key: str) -> bytes:
-        with _told(self.path(key)):
-            return self.path(key).read_bytes()
+        return self._store.read(key)
+
+    def map_bytes(self, key: str) -> mmap:
+        """Return a large file, not empty, as read-only memory that is loaded page by page."""
+        return self._store.map(key)
 
     def read_json(self, key: str) -> Any:
         """Return the parsed file; a file that is no JSON is a StorageError naming it."""
         try:
             return json.loads(self.read_bytes(key))
         except ValueError as error:
-            raise StorageError(f"{self.path(key)}: not valid JSON ({error}); delete it and run again") from error
+            raise StorageError(f"{self.address(key)}: not valid JSON ({error}); delete it and run again") from error
 
-    def write_bytes(self, key: str, data: bytes) -> Path:
-        """Replace `key` by `data`, durably, and return its path."""
-        return self.write_chunks(key, [data])
+    def check_fence(self) -> None:
+        """Raise FencedError when another attempt, or another owner of the artifacts, has taken this one's place."""
+        if self._fence is None:
+            return
+        token = self.read_bytes(self._fence.key).decode() if self.exists(self._fence.key) else ""
+        if token != self._fence.token:
+            raise FencedError(f"{self.root}: {self._fence.token} was given up; it writes nothing more, run again")
 
-    def write_chunks(self, key: str, chunks: Iterable[bytes]) -> Path:
+    def write_bytes(self, key: str, data: bytes) -> None:
+        """Replace `key` by `data`."""
+        self.write_chunks(key, [data])
+
+    def write_chunks(self, key: str, chunks: Iterable[bytes]) -> None:
         """Replace `key` by one chunk after the other, as `write_bytes` does, without holding them all at once."""
-        target = self.path(key)
-        with _told(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".tmp", dir=target.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    for chunk in chunks:
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, target)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-            _sync_folder(target.parent)
-        return target
+        self._store.write(key, chunks)
 
-    def write_text(self, key: str, text: str) -> Path:
-        return self.write_bytes(key, text.encode())
+    def write_text(self, key: str, text: str) -> None:
+        self.write_bytes(key, text.encode())
 
-    def write_json(self, key: str, value: Any) -> Path:
-        """Write `value` as readable JSON with sorted keys, so that equal values are equal bytes."""
-        return self.write_text(
-            key, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+    def write_json(self, key: str, value: Any) -> None:
+        self.write_text(key, json_text(value))
+
+    def create_bytes(self, key: str, data: bytes) -> bool:
+        """Write `key` unless it is there; of several who try at once, one is told that it did."""
+        return self._store.create(key, data)
+
+    def swap_bytes(self, key: str, before: bytes, after: bytes) -> bool:
+        """Replace `key` if it still is `before`; of several who try at once, one is told that it did."""
+        return self._store.swap(key, before, after)
+
+    def tell_json(self, key: str, value: Any) -> None:
+        """Replace `key` by what is worth a second at most: nothing is lost when it is."""
+        self._store.tell(key, json.dumps(value, allow_nan=False).encode())
 
     def append_json(self, key: str, record: dict[str, Any]) -> None:
-        """Add one line to a .jsonl file, on disk before this returns.
-
-        A line torn by a crash is closed off first, so that it spoils no later line; `read_lines` skips it.
-        """
-        target = self.path(key)
-        line = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with _told(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("ab+") as file:
-                if file.tell() > 0:
-                    file.seek(-1, os.SEEK_END)
-                    if file.read(1) != b"\n":
-                        line = b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+        """Add one line to a .jsonl file; `read_lines` skips one that was torn by a crash."""
+        line = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        self._store.append(key, line.encode() + b"\n")
 
     def read_lines(self, key: str) -> list[dict[str, Any]]:
         """Return the records of a .jsonl file in order; a missing file is empty, a torn line is left out."""
@@ -137,21 +134,29 @@ class Storage:
 
     def list(self, prefix: str, suffix: str = "") -> list[str]:
         """Return the keys of the files directly in folder `prefix`, sorted; temporary files are not listed."""
-        folder = self.path(prefix)
-        if not folder.is_dir():
-            return []
-        with _told(folder):
-            names = [entry.name for entry in folder.iterdir() if entry.is_file()]
-        return [f"{prefix}/{name}" for name in sorted(names) if name.endswith(suffix) and not name.startswith(".")]
+        names = sorted(self._store.names(prefix))
+        return [f"{prefix}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
+
+    def walk(self, prefix: str) -> Sequence[str]:
+        """Return the keys of all files in folder `prefix` and in the folders in it, sorted, as `list` does."""
+        keys = (f"{prefix}/{name}" for name in sorted(self._store.names(prefix, deep=True)))
+        return [key for key in keys if not key.rpartition("/")[2].startswith(".")]
 
     def delete(self, key: str) -> None:
-        with _told(self.path(key)):
-            self.path(key).unlink(missing_ok=True)
+        self._store.delete(key)
+
+    def sweep(self, prefix: str) -> None:
+        """Remove what killed writers have left half written in a folder and below it; for the owner only."""
+        self._store.sweep(prefix)
+
+    def hold(self, key: str, owner: str) -> AbstractContextManager[None]:
+        """Hold the lock `key` for as long as the block runs; BusyError names the owner who has it."""
+        return self._store.hold(key, owner)
+
+    def is_held(self, key: str) -> bool:
+        return self._store.is_held(key)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def json_text(value: Any) -> str:
+    """Return `value` as readable JSON with sorted keys, so that equal values are equal bytes."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -289,7 +289,7 @@ def test_note_rows_have_the_schema_and_their_order(music, tmp_path, reader):
 
     storage = Storage(tmp_path / "artifacts")
     facts = cleaned(listed(music), storage, reader)
-    table = pq.read_table(storage.path(facts["outputs"][1]))
+    table = pq.read_table(storage.address(facts["outputs"][1]))
     assert table.schema.equals(NOTES)
     frame = table.to_pandas()
     ids = frame["piece_id"].to_numpy()

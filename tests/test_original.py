@@ -290,7 +290,7 @@ def farmed(tmp_path_factory):
 
 
 def test_the_same_judge_judges_it(farmed):
-    (verdict_file,) = farmed.root.glob("runs/hills/*/verdict.json")
+    (verdict_file,) = Path(farmed.root).glob("runs/hills/*/verdict.json")
     verdict = json.loads(verdict_file.read_text())
     assert [row["epoch"] for row in verdict["candidates"]] == [1, 2]
     for row in verdict["candidates"]:
@@ -308,7 +308,7 @@ def test_it_is_listed_with_its_curve_and_does_not_ship(farmed):
         "a recipe of kind pitch-tokens such as tiny is a baseline for comparison and does not ship"
         in failure["message"]
     )
-    page = (farmed.root / "site" / "styles" / "hills.html").read_text()
+    page = (Path(farmed.root) / "site" / "styles" / "hills.html").read_text()
     assert "baseline for comparison" in page
     assert "held out; lower is better" in page, "the curve is there without a model"
     with pytest.raises(FarmError, match="baseline for comparison and does not ship"):

@@ -42,7 +42,7 @@ def test_chunks_that_break_off_leave_the_old_file_and_no_other(tmp_path):
 def test_lines_survive_a_torn_one(tmp_path):
     storage = Storage(tmp_path)
     storage.append_json("log.jsonl", {"epoch": 1})
-    with storage.path("log.jsonl").open("ab") as file:
+    with (tmp_path / "log.jsonl").open("ab") as file:
         file.write(b'{"epoch": 2, "lo')
     storage.append_json("log.jsonl", {"epoch": 3})
     assert storage.read_lines("log.jsonl") == [{"epoch": 1}, {"epoch": 3}]

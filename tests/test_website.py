@@ -60,7 +60,7 @@ def test_pages_are_well_formed_and_every_local_link_leads_to_a_file_or_a_place(f
             if link.startswith("#"):
                 assert link[1:] in reader.values("id"), f"{key}: {link}"
             elif not link.startswith("https://"):
-                assert (farm.path(key).parent / link).resolve().is_file(), f"{key}: {link}"
+                assert (Path(farm.address(key)).parent / link).resolve().is_file(), f"{key}: {link}"
 
 
 def test_nothing_is_loaded_from_outside_and_nothing_runs_inline(farm: Storage) -> None:

@@ -132,7 +132,9 @@ def _files(
         file = next(file for file in entry["files"] if file["precision"] == chosen[style] and file["role"] == "model")
         data = storage.read_bytes(file["path"])
         if hashlib.sha256(data).hexdigest() != file["sha256"]:
-            raise IntegrityError(f"{storage.path(file['path'])}: is not the file that was published; run 'farm verify'")
+            raise IntegrityError(
+                f"{storage.address(file['path'])}: is not the file that was published; run 'farm verify'"
+            )
         name = file["path"].rsplit("/", 1)[-1]
         files[name] = data
         told = {key: value for key, value in entry.items() if key not in _ARTIFACTS_ONLY}

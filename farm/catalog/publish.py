@@ -2,58 +2,35 @@
 
 Conventions
 -----------
-Files go to `catalog/objects` under their hash and never change. Then a new `catalog-<n>.json` is written that
-names them all and the hash of the catalog before it, and last `CURRENT` (its name and hash, one line). A run that
-is killed in between leaves the old catalog in force. `models` holds the newest version of every style; `earlier`
-the approved version where a newer one still waits for a decision.
+Files go to `catalog/objects` under their hash and never change. Then the next catalog names them all, see
+`farm.catalog.chain`. `models` holds the newest version of every style; `earlier` the approved version where a newer one
+still waits for a decision.
 
 Decisions are lines of an append-only file and belong to the bytes they were made for: a new version of a model
 is a candidate again.
 """
 
 import hashlib
-import json
-import platform
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from farm import layout
+from farm.catalog.chain import in_force, write_next
 from farm.catalog.entry import epoch_of, is_fit, missing
 from farm.catalog.model_file import model_name
-from farm.errors import FarmError, IntegrityError
+from farm.errors import FarmError
 from farm.storage import Storage
 
 SCHEMA = 1
 CANDIDATE, APPROVED, SHIPPED, REJECTED, RETIRED = STATUSES = ("candidate", "approved", "shipped", "rejected", "retired")
 SHIPPABLE = (APPROVED, SHIPPED)
 
-_CURRENT = re.compile(r"catalog-([1-9]\d{0,8})\.json ([0-9a-f]{64})\n")
-_LIBRARIES = ("keras", "music21", "numpy", "pyarrow", "ray", "safetensors", "symusic", "tensorflow")
-
 
 def current(storage: Storage) -> dict[str, Any] | None:
-    """Return the catalog in force, or None before the first.
-
-    Raises
-    ------
-    IntegrityError
-        When CURRENT or the catalog it names is not as it was written.
-    """
-    if not storage.exists(layout.CURRENT):
-        return None
-    match = _CURRENT.fullmatch(storage.read_bytes(layout.CURRENT).decode("utf-8", "replace"))
-    if match is None:
-        raise IntegrityError(f"{storage.path(layout.CURRENT)}: names no catalog; 'farm verify' says what is left")
-    key = layout.catalog_numbered(int(match[1]))
-    if not storage.exists(key):
-        raise IntegrityError(f"{storage.path(key)}: is missing, CURRENT names it; bring it back from a copy")
-    data = storage.read_bytes(key)
-    if hashlib.sha256(data).hexdigest() != match[2]:
-        raise IntegrityError(f"{storage.path(key)}: is not the catalog that was published; bring it back from a copy")
-    return json.loads(data)
+    """Return the catalog in force, or None before the first; IntegrityError when it is not as it was published."""
+    found = in_force(storage)
+    return found.catalog if found else None
 
 
 def publish(
@@ -77,22 +54,25 @@ def publish(
     settled
         Styles that went well without a new entry: their earlier failures go.
     """
-    before = current(storage)
-    models = {model["style"]: model for model in (before or {}).get("models", [])}
-    earlier = list((before or {}).get("earlier", []))
-    failed = [dict(failure) for failure in failures]
-    for entry in entries:
-        style = str(entry.get("style"))
-        if problems := missing(entry):
-            message = f"{style}: not published, {'; '.join(problems)}; this is a fault of the program, report it"
-            failed.append({"style": style, "stage": "publish", "message": message})
-            continue
-        if style in models:
-            earlier.append(models[style])
-        models[style] = _published(storage, entry, models.get(style))
-    told = {*settled, *(str(item.get("style")) for item in (*entries, *failures))}
-    failed += [failure for failure in (before or {}).get("failures", []) if failure["style"] not in told]
-    return _write(storage, before, models.values(), earlier, failed)
+
+    def with_news(before: Mapping[str, Any]) -> dict[str, Any]:
+        models = {model["style"]: model for model in before.get("models", [])}
+        earlier = list(before.get("earlier", []))
+        failed = [dict(failure) for failure in failures]
+        for entry in entries:
+            style = str(entry.get("style"))
+            if problems := missing(entry):
+                message = f"{style}: not published, {'; '.join(problems)}; this is a fault of the program, report it"
+                failed.append({"style": style, "stage": "publish", "message": message})
+                continue
+            if style in models:
+                earlier.append(models[style])
+            models[style] = _published(storage, entry, models.get(style))
+        told = {*settled, *(str(item.get("style")) for item in (*entries, *failures))}
+        failed += [failure for failure in before.get("failures", []) if failure["style"] not in told]
+        return _content(storage, models.values(), earlier, failed)
+
+    return write_next(storage, with_news)
 
 
 def decide(storage: Storage, style: str, status: str, why: str, epoch: int | None = None) -> dict[str, Any]:
@@ -137,7 +117,7 @@ def decide(storage: Storage, style: str, status: str, why: str, epoch: int | Non
             "overrules": status == APPROVED and not is_fit(model),
         }
         storage.append_json(layout.DECISIONS, decision)
-    _write(storage, before, before["models"], before["earlier"], before["failures"])
+    write_next(storage, lambda now: _content(storage, now["models"], now["earlier"], now["failures"]))
     return decision
 
 
@@ -156,14 +136,13 @@ def _published(storage: Storage, entry: Mapping[str, Any], before: Mapping[str, 
     return {**entry, "version": number, "files": files}
 
 
-def _write(
+def _content(
     storage: Storage,
-    before: Mapping[str, Any] | None,
-    models: Any,
+    models: Iterable[Mapping[str, Any]],
     earlier: Sequence[Mapping[str, Any]],
     failures: Sequence[Mapping[str, Any]],
-) -> int:
-    """Write the catalog, unless it says what the one before says, and return its number."""
+) -> dict[str, Any]:
+    """Return what a catalog says of models and failures, with all decisions there are."""
     decisions = storage.read_lines(layout.DECISIONS)
     newest = {model["style"]: _decided(model, decisions) for model in models}
     waiting = {style: model for style, model in newest.items() if model["status"] not in SHIPPABLE}
@@ -172,24 +151,12 @@ def _write(
         newer = waiting.get(model["style"])
         if newer is not None and newer["version"] > model["version"] and model["status"] in SHIPPABLE:
             kept[model["style"]] = model
-    content = {
+    return {
         "schema": SCHEMA,
         "models": [newest[style] for style in sorted(newest)],
         "earlier": [kept[style] for style in sorted(kept)],
         "failures": sorted(failures, key=lambda failure: (failure["style"], failure["stage"])),
     }
-    content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: tuples are lists
-    if before is not None and all(before.get(key) == value for key, value in content.items()):
-        return before["number"]
-    number = before["number"] + 1 if before is not None else 1
-    previous = None
-    if before is not None:
-        previous = hashlib.sha256(storage.read_bytes(layout.catalog_numbered(before["number"]))).hexdigest()
-    catalog = {**content, "number": number, "generated_by": _versions(), "previous_sha256": previous}
-    storage.write_json(layout.catalog_numbered(number), catalog)
-    digest = hashlib.sha256(storage.read_bytes(layout.catalog_numbered(number))).hexdigest()
-    storage.write_text(layout.CURRENT, f"catalog-{number}.json {digest}\n")
-    return number
 
 
 def _decided(model: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -203,13 +170,3 @@ def _decided(model: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -
 def _main_hash(model: Mapping[str, Any]) -> str:
     """Return the hash that decisions are bound to: that of the most precise model file."""
     return model["files"][0]["sha256"]
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue  # a machine that only publishes needs few of them
-    return found

@@ -9,6 +9,7 @@ checked may come from anywhere: names that lead out of the folder and links are 
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +18,8 @@ from farm import layout
 from farm.catalog.model_file import ENDING, open_model
 from farm.composing.player import Player
 from farm.errors import FarmError
+from farm.storage import Storage
+from farm.stores.store import is_address
 
 CATALOG = "catalog.json"
 SUMS = "SHA256SUMS"
@@ -25,8 +28,14 @@ _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _CURRENT_LINE = re.compile(r"catalog-([1-9]\d{0,8})\.json ([0-9a-f]{64})")
 
 
-def verify(path: Path) -> list[str]:
-    """Return what is wrong with a model file, an artifacts or catalog folder, or a pack; empty when all is well."""
+def verify(place: Path | str) -> list[str]:
+    """Return what is wrong with a model file, an artifacts or catalog folder, or a pack; empty when all is well.
+
+    Of artifacts at an address the catalog is copied to this machine first.
+    """
+    if is_address(place):
+        return _problems_at(Storage(str(place).rstrip("/").removesuffix(f"/{layout.CATALOG}")))
+    path = Path(place)
     if path.is_file():
         return _model_problems(path, path.name, None)
     if (path / SUMS).exists() or (path / CATALOG).exists():
@@ -70,6 +79,17 @@ def _pack_problems(pack: Path) -> list[str]:
             problems += _model_problems(pack / name, name, digest, style)
     models = {name for name in sums if name.endswith(ENDING)}
     return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]
+
+
+def _problems_at(storage: Storage) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="farm-verify-") as copy:
+        for key in storage.walk(layout.CATALOG):
+            if not _is_inside(key):
+                return [f"{key}: is no name that a farm gives; delete it"]
+            file = Path(copy, key)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(storage.read_bytes(key))
+        return _catalog_problems(Path(copy))
 
 
 def _catalog_problems(root: Path) -> list[str]:

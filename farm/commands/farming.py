@@ -85,7 +85,7 @@ def run(
             storage,
             styles=chosen,
             until=until,
-            make_executor=lambda: _executor(executor, cpus, address),
+            make_executor=lambda: _executor(executor, cpus, address, storage),
             listener=listener,
         )
     except KeyboardInterrupt as stop:
@@ -125,7 +125,7 @@ def doctor(artifacts: Artifacts = None, json_out: Json = False) -> None:
     """
     from farm.doctor import examine, lines
 
-    findings = examine(artifacts or Path("artifacts"))
+    findings = examine(storage_at(artifacts))
     print_json(findings) if json_out else print("\n".join(lines(findings)))
     raise typer.Exit(0 if all(finding["ok"] for finding in findings) else 2)
 
@@ -149,16 +149,14 @@ def _chosen(farm: Any, names: list[str], config: Path) -> list[str]:
     return names or list(farm.styles)
 
 
-def _load(config: Path, artifacts: Path | None, recipes: Sequence[Path] = ()) -> tuple[Any, Storage]:
+def _load(config: Path, artifacts: str | None, recipes: Sequence[Path] = ()) -> tuple[Any, Storage]:
     from farm.config_file import load_farm
 
     farm = load_farm(config, recipes)
-    if "://" in farm.artifacts and artifacts is None:
-        raise FarmError(f"{config}: artifacts: {farm.artifacts} is not a folder of this machine; name a local folder")
-    return farm, storage_at(artifacts or farm.folder / farm.artifacts)
+    return farm, storage_at(artifacts or farm.artifacts_place)
 
 
-def _executor(name: str, cpus: int, address: str | None) -> Any:
+def _executor(name: str, cpus: int, address: str | None, storage: Storage) -> Any:
     count = cpus or len(os.sched_getaffinity(0))
     if name == "local":
         from farm.scheduling.local import LocalExecutor
@@ -166,4 +164,4 @@ def _executor(name: str, cpus: int, address: str | None) -> Any:
         return LocalExecutor(count)
     from farm.scheduling.cluster import RayExecutor
 
-    return RayExecutor(count, address)
+    return RayExecutor(count, address, storage)

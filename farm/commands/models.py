@@ -115,7 +115,7 @@ def ship(
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="A model file, an artifacts or catalog folder, or a pack.")],
+    path: Annotated[str, typer.Argument(help="A model file, an artifacts or catalog folder or address, or a pack.")],
     json_out: Json = False,
 ) -> None:
     """Check every hash of a model file, a catalog or a pack.
@@ -125,7 +125,7 @@ def verify(
     from farm.catalog.verify import verify as check
 
     problems = check(path)
-    print_json({"path": str(path), "problems": problems}) if json_out else print(
+    print_json({"path": path, "problems": problems}) if json_out else print(
         "\n".join(problems) if problems else f"{path}: every hash holds"
     )
     raise typer.Exit(2 if problems else 0)

@@ -9,7 +9,9 @@ import typer
 from farm.storage import Storage
 
 ConfigFile = Annotated[Path, typer.Argument(help="The farm's description.")]
-Artifacts = Annotated[Path | None, typer.Option("--artifacts", help="Folder for everything that a run makes.")]
+Artifacts = Annotated[
+    str | None, typer.Option("--artifacts", help="Folder for everything that a run makes, or s3://bucket/prefix.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON, for programs.")]
 Why = Annotated[str, typer.Option("--why", help="The reason; it is kept with the decision.")]
 
@@ -29,6 +31,6 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def storage_at(artifacts: Path | None) -> Storage:
-    """Return the storage of an artifacts folder; ./artifacts when none is named."""
-    return Storage(artifacts or Path("artifacts"))
+def storage_at(artifacts: str | None) -> Storage:
+    """Return the storage of an artifacts folder or address; ./artifacts when none is named."""
+    return Storage(artifacts or "artifacts")

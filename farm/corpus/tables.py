@@ -100,7 +100,7 @@ def read_pieces(storage: Storage, style: str) -> pd.DataFrame:
     """Return the pieces table of a style; StorageError with the way out when it was not read yet."""
     key = layout.pieces(style)
     if not storage.exists(key):
-        raise StorageError(f"{storage.path(key)} is missing; run 'farm run corpora.yaml --until read' first")
+        raise StorageError(f"{storage.address(key)} is missing; run 'farm run corpora.yaml --until read' first")
     return pq.read_table(pa.BufferReader(storage.read_bytes(key))).to_pandas()
 
 
@@ -108,7 +108,7 @@ def read_heard(storage: Storage, run: str) -> pd.DataFrame:
     """Return the table of what a base heard; StorageError with the way out when it is gone."""
     key = layout.heard(run)
     if not storage.exists(key):
-        raise StorageError(f"{storage.path(key)} is missing; run 'farm run corpora.yaml' again")
+        raise StorageError(f"{storage.address(key)} is missing; run 'farm run corpora.yaml' again")
     return pq.read_table(pa.BufferReader(storage.read_bytes(key))).to_pandas()
 
 

@@ -1,7 +1,8 @@
 """Carries tasks out on Ray. The only module that imports it.
 
 Ray keeps neither priorities nor a count of attempts that the farm could trust, so both stay with the farm:
-every task is tried by Ray exactly once, and what is submitted is started at once.
+every task is tried by Ray exactly once, and what is submitted is started at once. Where the machines share no folder,
+music is read on the one that the farm was started on, because it may lie there only.
 """
 
 import logging
@@ -9,15 +10,18 @@ import os
 import secrets
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from farm.errors import FarmError
-from farm.scheduling import ray_folders
+from farm.scheduling import ray_folders, sharing
 from farm.scheduling.local import perform
 from farm.scheduling.queue import TRAINING, Capacity, Outcome, Task
+from farm.storage import Storage
 
 _OBJECT_STORE_BYTES = 128 * 2**20
+_ANSWER_SECONDS = 120.0
 
 
 class RayExecutor:
@@ -27,11 +31,13 @@ class RayExecutor:
     ----------
     cpus
         CPUs of a local Ray; a cluster says itself what it has.
+    storage
+        The artifacts, which every machine of a cluster must see.
     """
 
     name = "ray"
 
-    def __init__(self, cpus: int, address: str | None = None) -> None:
+    def __init__(self, cpus: int, address: str | None, storage: Storage) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # a task that asks for no GPU sees none
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")
@@ -67,16 +73,29 @@ class RayExecutor:
         for number, handler in handlers.items():  # Ray's own would end the farm without a word
             signal.signal(number, handler)
         resources = ray.cluster_resources()
-        largest = max((node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), default=0)
-        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0), int(largest))
+        self._cpus_of = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]}
+        largest = max(self._cpus_of.values(), default=0)
+        self.capacity = Capacity(int(resources.get("CPU", 1)), resources.get("GPU", 0.0), largest)
         self._perform = ray.remote(max_retries=0)(perform)
         # TensorFlow keeps its memory for as long as its process lives, so that one serves one training only.
         self._perform_once = ray.remote(max_retries=0, max_calls=1)(perform)
         self._tasks: dict[Any, Task] = {}
+        self._reads_here = address is not None and storage.is_remote
+        if address is not None:
+            try:
+                sharing.check_shared(storage, self._on_every_node)
+            except BaseException:
+                self.close()
+                raise
 
     def submit(self, task: Task) -> None:
         remote = self._perform_once if task.stage in TRAINING else self._perform
-        reference = remote.options(num_cpus=task.cpus, num_gpus=task.gpus, name=task.id).remote(task)
+        options: dict[str, Any] = {"num_cpus": task.cpus, "num_gpus": task.gpus, "name": task.id}
+        if task.stage == "read" and self._reads_here:
+            node = self._ray.get_runtime_context().get_node_id()
+            cpus = min(task.cpus, self._cpus_of[node])  # a head may offer none
+            options |= {"num_cpus": cpus, "scheduling_strategy": self._only_on(node)}
+        reference = remote.options(**options).remote(task)
         self._tasks[reference] = task
 
     def wait(self, timeout_seconds: float) -> list[Outcome]:
@@ -93,6 +112,28 @@ class RayExecutor:
                 first_line = str(error).strip().splitlines()[0]
                 outcomes.append(Outcome(task, error=f"worker lost: {first_line}", kind="infrastructure"))
         return outcomes
+
+    def _on_every_node(self, call: Callable[[str], str], argument: str) -> dict[str, str]:
+        """Return by address and id what a call gives on each node, or what went wrong there."""
+        remote = self._ray.remote(max_retries=0, num_cpus=0)(call)
+        asked = {
+            f"{node['NodeManagerAddress']} ({node['NodeID'][:6]})": remote.options(
+                scheduling_strategy=self._only_on(node["NodeID"])
+            ).remote(argument)
+            for node in self._ray.nodes()
+            if node["Alive"]
+        }
+        self._ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER_SECONDS)
+        found = {}
+        for node, reference in asked.items():
+            try:
+                found[node] = self._ray.get(reference, timeout=0)
+            except (self._ray.exceptions.RayError, FarmError) as error:
+                found[node] = str(error).strip().splitlines()[-1] or "gave no answer"
+        return found
+
+    def _only_on(self, node: str) -> Any:
+        return self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
 
     def close(self) -> None:
         """End this farm's Ray, and nothing else that runs on the machine."""

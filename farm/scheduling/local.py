@@ -16,10 +16,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from farm.errors import FarmError
+from farm.errors import DiskError, FarmError, FencedError
 from farm.scheduling.queue import TRAINING, Capacity, Outcome, Task
 
 _PR_SET_PDEATHSIG = 1
+_PATIENCE_SECONDS = 5.0  # for children that were asked to end
 
 
 def perform(task: Task) -> Outcome:
@@ -29,6 +30,8 @@ def perform(task: Task) -> Outcome:
         # Products of a few rows, as in composing, gain nothing from threads that wait for those of the task beside it.
         with threadpool_limits(task.cpus):
             value = task.call(*task.arguments)
+    except (DiskError, FencedError) as error:
+        return Outcome(task, error=str(error), kind="infrastructure", seconds=time.monotonic() - started)
     except FarmError as error:
         return Outcome(task, error=str(error), kind="style", seconds=time.monotonic() - started)
     except MemoryError:
@@ -57,7 +60,16 @@ class LocalExecutor:
         self._workers: list[_Worker] = []
 
     def submit(self, task: Task) -> None:
-        worker = next((worker for worker in self._workers if worker.task is None), None) or self._start()
+        for worker in [worker for worker in self._workers if worker.task is None]:
+            worker.task = task
+            try:
+                worker.pipe.send(task)
+            except OSError:  # it was killed while it had nothing to do
+                worker.process.join(_PATIENCE_SECONDS)
+                self._workers.remove(worker)
+            else:
+                return
+        worker = self._start()
         worker.task = task
         worker.pipe.send(task)
 
@@ -71,8 +83,9 @@ class LocalExecutor:
         for worker in self._workers:
             worker.pipe.close()
             worker.process.terminate()
+        until = time.monotonic() + _PATIENCE_SECONDS
         for worker in self._workers:
-            worker.process.join(5)
+            worker.process.join(max(0.0, until - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -81,7 +94,12 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, os.getpid()))
-        process.start()
+        # The child is born deaf to ^C, which reaches the whole process group: the farm decides.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
@@ -94,7 +112,7 @@ class LocalExecutor:
         try:
             outcome: Outcome = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join(5)
+            worker.process.join(_PATIENCE_SECONDS)
             self._workers.remove(worker)
             return Outcome(
                 task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure"
@@ -102,7 +120,7 @@ class LocalExecutor:
         if task.stage in TRAINING:
             # TensorFlow keeps its memory and its thread counts for as long as the process lives.
             worker.pipe.close()
-            worker.process.join(5)
+            worker.process.join(_PATIENCE_SECONDS)
             self._workers.remove(worker)
         return outcome
 

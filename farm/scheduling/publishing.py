@@ -31,7 +31,7 @@ def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[
     failed
         By recipe that failed in this run, the stage and the message.
     """
-    storage = Storage(work.root)
+    storage = work.storage()
     runs = judged_runs(storage, work, receipts, failed)
     for one in runs:
         storage.write_json(layout.run_work(work.style, one.run), one.work.to_json())
@@ -115,7 +115,7 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     verdict = storage.read_json(layout.verdict(style, run))
     if epoch == verdict["epoch"]:
         return
-    work = Work.from_json(storage.read_json(layout.run_work(style, run)), str(storage.root))
+    work = Work.from_json(storage.read_json(layout.run_work(style, run)), storage.home)
     if why_not := why_not_shipped(work.recipe):
         raise FarmError(f"{style}: {why_not}; farm it with another recipe to have a model to approve")
     bases = ledger.read_receipts(storage, BASE, (), (BASE,))

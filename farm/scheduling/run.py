@@ -14,13 +14,15 @@ from farm.farm_config import Farm
 from farm.scheduling import ledger, tasks
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish
-from farm.scheduling.queue import Capacity, Outcome, Task, choose, threads_per_training
-from farm.scheduling.state import BaseState, State, StyleState, stale_trainings
+from farm.scheduling.queue import Capacity, Outcome, Task, choose
+from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
 from farm.scheduling.survey import survey
+from farm.scheduling.threads import keep_shares, read_shares, shares
 from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
 _POLL_SECONDS = 0.25
+_TICK_SHARE = 0.04
 
 
 class Executor(Protocol):
@@ -90,6 +92,8 @@ class _Loop:
         self.waiting: list[Task] = []
         self.running: list[Task] = []
         self.tries: dict[str, int] = {}
+        self.next_tick = 0.0  # monotonic seconds
+        self.attempts = ledger.attempts(storage)
 
     @property
     def states(self) -> list[State]:
@@ -107,8 +111,9 @@ class _Loop:
             return
         self.executor = make_executor()
         self.capacity = self.executor.capacity
-        threads = threads_per_training(self.capacity.cpus, stale_trainings(self.states))
-        self.threads = min(threads, self.capacity.cpus_of_one)
+        kept = read_shares(self.storage)
+        self.threads = shares(stale_trainings(self.states), kept, self.capacity)
+        keep_shares(self.storage, {**kept, **self.threads})
         try:
             for state in self.states:
                 self._enqueue(state)
@@ -118,9 +123,18 @@ class _Loop:
                 for outcome in self.executor.wait(_POLL_SECONDS):
                     self.running = [task for task in self.running if task.id != outcome.task.id]
                     self._book(outcome)
-                self.listener.tick(self.states)
+                self._tick()
+            keep_shares(self.storage, {name: share for name, share in kept.items() if name not in self.threads})
         finally:
             self.executor.close()
+
+    def _tick(self) -> None:
+        """Tell the listener, for a small share of the time: in an object store every look takes requests."""
+        began = time.monotonic()
+        if began >= self.next_tick:
+            self.listener.tick(self.states)
+            ended = time.monotonic()
+            self.next_tick = ended + (ended - began) / _TICK_SHARE
 
     def _state(self, name: str) -> State:
         return self.base if name == BASE and self.base is not None else self.styles[name]
@@ -139,10 +153,22 @@ class _Loop:
         state, key = self._state(task.style), key_of(task.stage, task.recipe)
         if key not in state.began:
             state.began[key] = time.monotonic()
-            ledger.note_attempt(self.storage, state.style, task.stage, "started", recipe=task.recipe)
-            ledger.report_progress(self.storage, state.style, task.recipe, stage=task.stage)
+            self._note_start(task)
+            self._report(state, task)
             self.listener.begin(state, next(job for job in state.jobs if job.key == key))
-        self.executor.submit(task)
+        attempt = self.attempts[state.style, task.stage, task.recipe]
+        self.executor.submit(tasks.fenced(task, ledger.open_fence(self.storage, task.id, attempt)))
+
+    def _report(self, state: State, task: Task) -> None:
+        """Tell other shells what is at work; how far reading is only this process knows."""
+        (facts,) = progress_of(self.storage, state) if task.stage == "read" else [{"stage": task.stage}]
+        ledger.report_progress(self.storage, state.style, **{"recipe": task.recipe, **facts})
+
+    def _note_start(self, task: Task, message: str = "") -> None:
+        """Count an attempt, on disk before it begins."""
+        ledger.note_attempt(self.storage, task.style, task.stage, "started", recipe=task.recipe, message=message)
+        name = (task.style, task.stage, task.recipe)
+        self.attempts[name] = self.attempts.get(name, 0) + 1
 
     def _enqueue(self, state: State) -> None:
         """Turn the jobs that can start into tasks."""
@@ -153,11 +179,13 @@ class _Loop:
             elif isinstance(state, StyleState) and job.stage == "read":
                 self.waiting += tasks.reading_tasks(state, self.storage)
             elif isinstance(state, StyleState):
-                self.waiting.append(tasks.stage_task(state, job, self.threads, self.capacity))
+                threads = self.threads.get(f"{state.style}/{job.recipe}", 1)
+                self.waiting.append(tasks.stage_task(state, job, threads, self.capacity))
 
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
         task, state = outcome.task, self._state(outcome.task.style)
+        ledger.close_fence(self.storage, task.id)
         if (isinstance(state, StyleState) and state.error) or task.recipe in state.failed:
             return  # another task of it has failed already
         key = key_of(task.stage, task.recipe)
@@ -165,9 +193,7 @@ class _Loop:
         if not outcome.ok:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
-                ledger.note_attempt(
-                    self.storage, state.style, task.stage, "started", recipe=task.recipe, message=outcome.error
-                )
+                self._note_start(task, outcome.error)
                 self.waiting.append(task)
                 return
             self._fail(state, task.stage, task.recipe, outcome.error)
@@ -176,6 +202,7 @@ class _Loop:
         if isinstance(state, StyleState) and not task.ends_stage:
             state.batches_left -= 1
             state.pieces_read += outcome.value["tunes"]
+            self._report(state, task)
             if state.batches_left == 0:
                 self.waiting.append(tasks.cleaning_task(state))
             return

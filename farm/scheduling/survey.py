@@ -37,11 +37,11 @@ def survey(
     ConfigError
         When a base file is no base file, or one that a recipe's network cannot start from.
     """
-    works = works_of(farm, str(storage.root), styles)
-    bases = _bases(farm, works, str(storage.root)) if with_base else {}
+    works = works_of(farm, storage.home, styles)
+    bases = _bases(farm, works, storage.home) if with_base else {}
     around = [name for name in farm.styles if name not in works and any(name in one.settings for one in bases.values())]
     states = [StyleState(work) for work in works.values()]
-    states += [StyleState(work, wanted=False) for work in works_of(farm, str(storage.root), around).values()]
+    states += [StyleState(work, wanted=False) for work in works_of(farm, storage.home, around).values()]
     for state in states:
         try:
             for source in state.work.settings.sources:

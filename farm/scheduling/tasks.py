@@ -10,7 +10,7 @@ from farm.scheduling.base_stage import train_base
 from farm.scheduling.plan import Job, one_recipe
 from farm.scheduling.queue import Capacity, Task
 from farm.scheduling.state import BaseState, State, StyleState
-from farm.storage import Storage
+from farm.storage import Fence, Storage
 
 
 def reading_tasks(state: StyleState, storage: Storage) -> list[Task]:
@@ -37,6 +37,12 @@ def stage_task(state: StyleState, job: Job, threads: int, capacity: Capacity) ->
         return _task(state, job.stage, call, (work, receipts), recipe=job.recipe)
     task = _task(state, job.stage, call, (replace(work, threads=threads), receipts), recipe=job.recipe)
     return replace(task, cpus=threads, gpus=min(1.0, capacity.gpus))
+
+
+def fenced(task: Task, fence: Fence) -> Task:
+    """Return the task as one attempt makes it: its work, the first argument of every call, writes by that fence."""
+    work, *others = task.arguments
+    return replace(task, arguments=(replace(work, fence=fence), *others))
 
 
 def base_task(state: BaseState, recipe: str, styles: Mapping[str, StyleState], capacity: Capacity) -> Task:

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{done['stopped']} after {done['epochs']} epochs and {done['seconds']:.0f} s; best held out "
         f"{done['best_val_bits_per_note']:.3f} bits a note at epoch {done['best_epoch']}; {done['device']}"
     )
-    print(storage.path(layout.run_folder(asked.style, asked.run)))
+    print(storage.address(layout.run_folder(asked.style, asked.run)))
     return 0
 
 

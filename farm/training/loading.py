@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,7 +164,7 @@ def map_events(storage: Storage, style: str, encoding: Encoding) -> dict[str, np
     places = storage.read_json(bounds)
     if not places:
         return {}  # an empty file cannot be mapped
-    rows: Any = np.memmap(storage.path(data), np.int16, "r").reshape(-1, N_TOLD)
+    rows = np.frombuffer(storage.map_bytes(data), np.int16).reshape(-1, N_TOLD)
     return {piece: rows[start:end] for piece, (start, end) in places.items()}
 
 

@@ -67,9 +67,9 @@ class Record:
         key = layout.metrics(self._style, self._run)
         lines = {line["epoch"]: line for line in self._storage.read_lines(key) if line["epoch"] <= facts["epoch"]}
         if len(lines) < facts["epoch"]:
-            folder = self._storage.path(layout.run_folder(self._style, self._run))
+            folder = self._storage.address(layout.run_folder(self._style, self._run))
             raise StorageError(
-                f"{self._storage.path(key)}: lines up to epoch {facts['epoch']} are missing; "
+                f"{self._storage.address(key)}: lines up to epoch {facts['epoch']} are missing; "
                 f"delete {folder} and run again"
             )
         self.lines = [lines[epoch] for epoch in sorted(lines)]

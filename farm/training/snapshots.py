@@ -99,4 +99,6 @@ def _unpacked(storage: Storage, key: str) -> tuple[dict[str, np.ndarray], dict[s
         length = int.from_bytes(data[:8], "little")
         return arrays, json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise StorageError(f"{storage.path(key)}: not a whole snapshot ({error}); delete it and run again") from error
+        raise StorageError(
+            f"{storage.address(key)}: not a whole snapshot ({error}); delete it and run again"
+        ) from error

@@ -89,10 +89,10 @@ def read_catalog(storage: Storage) -> dict[str, Any]:
         return {}
     words = storage.read_bytes(layout.CURRENT).decode("utf-8", "replace").split()
     if not words or not _CATALOG_NAME.fullmatch(words[0]):
-        raise StorageError(f"{storage.path(layout.CURRENT)}: does not name a catalog; run 'farm run' again")
+        raise StorageError(f"{storage.address(layout.CURRENT)}: does not name a catalog; run 'farm run' again")
     catalog = storage.read_json(f"{layout.CATALOG}/{words[0]}")
     if not isinstance(catalog, dict):
-        raise StorageError(f"{storage.path(layout.CATALOG)}/{words[0]}: is no catalog; run 'farm run' again")
+        raise StorageError(f"{storage.address(layout.CATALOG)}/{words[0]}: is no catalog; run 'farm run' again")
     return catalog
 
 

@@ -33,7 +33,7 @@ def write_site(storage: Storage) -> dict[str, Any]:
 
     Returns
     -------
-    `index` (path of the start page), `pages` (how many the site has), `written` and `removed` (keys).
+    `index` (where the start page is), `pages` (how many the site has), `written` and `removed` (keys).
     Without a catalog the site is one page that says how to begin.
 
     Raises
@@ -62,8 +62,8 @@ def write_site(storage: Storage) -> dict[str, Any]:
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
         storage.delete(key)
-    start = storage.path(f"{layout.SITE}/index.html")
-    return {"index": str(start), "pages": 1 + len(styles), "written": written, "removed": stale}
+    start = storage.address(f"{layout.SITE}/index.html")
+    return {"index": start, "pages": 1 + len(styles), "written": written, "removed": stale}
 
 
 def environment() -> jinja2.Environment:
@@ -110,8 +110,10 @@ def _made_of(
 
 
 def _sample_midi(storage: Storage, style: Evidence) -> dict[int, str]:
-    """Return the keys of the sample MIDI files that exist, by number from 1."""
+    """Return the keys of the sample MIDI files that exist, by number from 1; only a published run has any."""
     run = str(style.model.get("run") or "")
+    if not run:
+        return {}
     longest = max((len(take.samples) for take in style.takes), default=0)
     keys = {number: layout.sample_midi(style.style, run, number) for number in range(1, longest + 1)}
     return {number: key for number, key in keys.items() if storage.exists(key)}

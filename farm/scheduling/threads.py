@@ -1,0 +1,39 @@
+"""How many processors each training gets: a fair share, kept until it is done.
+
+Sums over another number of threads are other sums, in the last bit, and so other models. A run that was killed goes on
+with the numbers it began with, however few trainings are left: it ends with the models it would have ended with.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from farm import layout
+from farm.scheduling.queue import Capacity, threads_per_training
+from farm.storage import Storage
+
+
+def shares(trainings: Sequence[str], kept: Mapping[str, int], capacity: Capacity) -> dict[str, int]:
+    """Return the threads of each training that is to be done, `style/recipe` each.
+
+    Parameters
+    ----------
+    kept
+        What trainings got that a run before has not finished.
+
+    Examples
+    --------
+    >>> shares(["bach/compact", "folk/compact"], {"folk/compact": 1}, Capacity(cpus=4))
+    {'bach/compact': 2, 'folk/compact': 1}
+    """
+    share = threads_per_training(capacity.cpus, len(trainings))
+    return {name: min(kept.get(name, share), capacity.cpus_of_one) for name in trainings}
+
+
+def read_shares(storage: Storage) -> dict[str, int]:
+    """Return what unfinished trainings got, of runs before."""
+    return dict(storage.read_json(layout.THREADS)) if storage.exists(layout.THREADS) else {}
+
+
+def keep_shares(storage: Storage, kept: Mapping[str, int]) -> None:
+    """Note what unfinished trainings get, on disk before the first begins."""
+    if dict(kept) != read_shares(storage):
+        storage.write_json(layout.THREADS, dict(kept))
