@@ -28,13 +28,14 @@ OPERATIONS = {"read": 6, "base": 4, "train": 7, "judge": 7, "publish": 9, "ledge
 MOMENTS = {"read": 1, "base": 2, "train": 4, "judge": 3, "publish": 3}
 NAMES = {"ledger": "anywhere, as it is noted"}
 STARTS = 100
+_WHOLE = "whole"  # a file that says that a folder was made to its end
 
 Tried = Iterator[tuple[str, list[str]]]
 """What was done, with its group before a colon, and what was wrong then; empty for nothing."""
 
 
 class Farms:
-    """The farms that faults are tried on, made when they are first asked for."""
+    """The farms that faults are tried on, made when they are first asked for; those that are there are used again."""
 
     def __init__(self, scratch: Path, at_once: int) -> None:
         self.scratch, self.at_once = scratch, at_once
@@ -44,13 +45,20 @@ class Farms:
     @property
     def unkilled(self) -> Unkilled:
         if self._unkilled is None:
-            self._unkilled = killing.run_unkilled(self.scratch / "unkilled")
+            folder = self.scratch / "unkilled"
+            is_there = (folder / _WHOLE).exists()
+            self._unkilled = killing.as_unkilled(folder) if is_there else killing.run_unkilled(folder)
+            (folder / _WHOLE).touch()
         return self._unkilled
 
     @property
     def beginnings(self) -> dict[str, Path]:
         if not self._beginnings:
-            self._beginnings = killing.beginnings(self.scratch)
+            folder = self.scratch / "beginnings"
+            if not (folder / _WHOLE).exists():
+                killing.beginnings(folder)
+            self._beginnings = {name: folder / name for name in set(killing.FROM.values())}
+            (folder / _WHOLE).touch()
         return self._beginnings
 
     def each(self, cases: list[tuple[str, Callable[[Path], list[str]]]]) -> Tried:
