@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from machine import describe
 
@@ -169,12 +170,14 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="farms beside each other (default: %(default)s)")
     parser.add_argument("--scratch", type=Path, help="a folder for the farms; temporary when not given")
     options = parser.parse_args()
-    facts = json.loads(OUT.read_text()) if OUT.exists() else {"kinds": {}}
+    facts: dict[str, Any] = {"kinds": {}}
     with tempfile.TemporaryDirectory() as temporary:
         farms = Farms(options.scratch or Path(temporary), options.at_once)
         farms.scratch.mkdir(parents=True, exist_ok=True)
         for kind in options.only.split(","):
-            facts["kinds"][kind] = _counted(kind, farms)
+            found = _counted(kind, farms)
+            facts = json.loads(OUT.read_text()) if OUT.exists() else facts  # another may have written it meanwhile
+            facts["kinds"][kind] = found
             facts["machine"] = describe()
             facts["kinds"] = {name: facts["kinds"][name] for name in KINDS if name in facts["kinds"]}
             OUT.write_text(json.dumps(facts, indent=1) + "\n")

@@ -45,11 +45,20 @@ def owned(storage: Storage) -> Iterator[None]:
             file.flush()
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}; free some space or choose another --artifacts") from error
-        for key in storage.list(layout.FENCES):
-            storage.delete(key)
-        for room in layout.ROOMS:
-            storage.sweep(room)
-        yield
+        _take_away_leftovers(storage)
+        try:
+            yield
+        finally:
+            with suppress(StorageError):  # the next owner does it again
+                _take_away_leftovers(storage)
+
+
+def _take_away_leftovers(storage: Storage) -> None:
+    """Take away the fences, and the temporary files of workers that were killed; nobody may write meanwhile."""
+    for key in storage.list(layout.FENCES):
+        storage.delete(key)
+    for room in layout.ROOMS:
+        storage.sweep(room)
 
 
 def _lock(storage: Storage, file: IO[str]) -> None:

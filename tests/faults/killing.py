@@ -32,7 +32,7 @@ from tests.faults.small_farm import (
 )
 
 STATE_SECONDS = 0.0  # a training's state is kept after every epoch, that there is something to go on from
-_REACHED_SECONDS = 200.0
+_REACHED_SECONDS = 900.0
 FROM = {"read": "new", "ledger": "new", "base": "read", "train": "based", "judge": "trained", "publish": "judged"}
 
 
