@@ -33,6 +33,6 @@ def test_a_run_killed_in_one_stage_after_the_other_comes_to_the_same(unkilled, t
     found, _ = unkilled
     # A third of what one style has: the others may be further by then.
     train, judge, publish = (Point(stage, found.operations[stage] // 9) for stage in ("train", "judge", "publish"))
-    points = [Point("read", 20), Point("base", seconds=found.spans["base"] / 2), train, judge, publish]
+    points = [Point("read", 20), Point("base", found.operations["base"] // 2), train, judge, publish]
     new = make_farm(tmp_path / "new")
     assert killed_and_gone_on(new, tmp_path / "killed", points, found) == []
