@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from machine import describe
 
@@ -28,13 +29,14 @@ OPERATIONS = {"read": 6, "base": 4, "train": 7, "judge": 7, "publish": 9, "ledge
 MOMENTS = {"read": 1, "base": 2, "train": 4, "judge": 3, "publish": 3}
 NAMES = {"ledger": "anywhere, as it is noted"}
 STARTS = 100
+_WHOLE = "whole"  # a file that says that a folder was made to its end
 
 Tried = Iterator[tuple[str, list[str]]]
 """What was done, with its group before a colon, and what was wrong then; empty for nothing."""
 
 
 class Farms:
-    """The farms that faults are tried on, made when they are first asked for."""
+    """The farms that faults are tried on, made when they are first asked for; those that are there are used again."""
 
     def __init__(self, scratch: Path, at_once: int) -> None:
         self.scratch, self.at_once = scratch, at_once
@@ -44,13 +46,20 @@ class Farms:
     @property
     def unkilled(self) -> Unkilled:
         if self._unkilled is None:
-            self._unkilled = killing.run_unkilled(self.scratch / "unkilled")
+            folder = self.scratch / "unkilled"
+            is_there = (folder / _WHOLE).exists()
+            self._unkilled = killing.as_unkilled(folder) if is_there else killing.run_unkilled(folder)
+            (folder / _WHOLE).touch()
         return self._unkilled
 
     @property
     def beginnings(self) -> dict[str, Path]:
         if not self._beginnings:
-            self._beginnings = killing.beginnings(self.scratch)
+            folder = self.scratch / "beginnings"
+            if not (folder / _WHOLE).exists():
+                killing.beginnings(folder)
+            self._beginnings = {name: folder / name for name in set(killing.FROM.values())}
+            (folder / _WHOLE).touch()
         return self._beginnings
 
     def each(self, cases: list[tuple[str, Callable[[Path], list[str]]]]) -> Tried:
@@ -161,12 +170,14 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="farms beside each other (default: %(default)s)")
     parser.add_argument("--scratch", type=Path, help="a folder for the farms; temporary when not given")
     options = parser.parse_args()
-    facts = json.loads(OUT.read_text()) if OUT.exists() else {"kinds": {}}
+    facts: dict[str, Any] = {"kinds": {}}
     with tempfile.TemporaryDirectory() as temporary:
         farms = Farms(options.scratch or Path(temporary), options.at_once)
         farms.scratch.mkdir(parents=True, exist_ok=True)
         for kind in options.only.split(","):
-            facts["kinds"][kind] = _counted(kind, farms)
+            found = _counted(kind, farms)
+            facts = json.loads(OUT.read_text()) if OUT.exists() else facts  # another may have written it meanwhile
+            facts["kinds"][kind] = found
             facts["machine"] = describe()
             facts["kinds"] = {name: facts["kinds"][name] for name in KINDS if name in facts["kinds"]}
             OUT.write_text(json.dumps(facts, indent=1) + "\n")

@@ -26,11 +26,20 @@ def owned(storage: Storage) -> Iterator[None]:
     """
     owner = f"farm, process {os.getpid()} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
     with storage.hold(layout.LOCK, owner):
-        for key in storage.list(layout.FENCES):
-            storage.delete(key)
-        for room in layout.ROOMS:
-            storage.sweep(room)
-        yield
+        _take_away_leftovers(storage)
+        try:
+            yield
+        finally:
+            with suppress(StorageError):  # the next owner does it again
+                _take_away_leftovers(storage)
+
+
+def _take_away_leftovers(storage: Storage) -> None:
+    """Take away the fences, and the temporary files of workers that were killed; nobody may write meanwhile."""
+    for key in storage.list(layout.FENCES):
+        storage.delete(key)
+    for room in layout.ROOMS:
+        storage.sweep(room)
 
 
 def is_running(storage: Storage) -> bool:

@@ -17,7 +17,7 @@ from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Capacity, Outcome, Task, choose
 from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
 from farm.scheduling.survey import survey
-from farm.scheduling.threads import keep_shares, read_shares, shares
+from farm.scheduling.threads import forget_shares, keep_shares, read_shares, shares
 from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
@@ -124,7 +124,7 @@ class _Loop:
                     self.running = [task for task in self.running if task.id != outcome.task.id]
                     self._book(outcome)
                 self._tick()
-            keep_shares(self.storage, {name: share for name, share in kept.items() if name not in self.threads})
+            forget_shares(self.storage, [style.style for style in self.styles.values() if style.wanted])
         finally:
             self.executor.close()
 

@@ -4,7 +4,7 @@ Sums over another number of threads are other sums, in the last bit, and so othe
 with the numbers it began with, however few trainings are left: it ends with the models it would have ended with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from farm import layout
 from farm.scheduling.queue import Capacity, threads_per_training
@@ -37,3 +37,9 @@ def keep_shares(storage: Storage, kept: Mapping[str, int]) -> None:
     """Note what unfinished trainings get, on disk before the first begins."""
     if dict(kept) != read_shares(storage):
         storage.write_json(layout.THREADS, dict(kept))
+
+
+def forget_shares(storage: Storage, styles: Collection[str]) -> None:
+    """Let trainings of these styles get what is fair the next time; a run of them came to its end."""
+    kept = read_shares(storage)
+    keep_shares(storage, {name: share for name, share in kept.items() if name.partition("/")[0] not in styles})

@@ -71,4 +71,5 @@ if FAULT.get("orphans"):
 if __name__ == "__main__":
     from farm.cli import main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell is born deaf to it
     main()

@@ -11,9 +11,9 @@ from pathlib import Path
 from farm.scheduling.ledger import attempts
 from farm.storage import Storage
 from tests.faults.killing import Unkilled, copied, traced, wrong_with
-from tests.faults.small_farm import is_gone, run, said, session_of, start
+from tests.faults.small_farm import is_gone, kill_session, run, said, session_of, start
 
-_STOPPED_SECONDS = 200.0
+_STOPPED_SECONDS = 900.0
 
 
 def revived(based: Path, folder: Path, unkilled: Unkilled, at: int) -> list[str]:
@@ -28,6 +28,8 @@ def revived(based: Path, folder: Path, unkilled: Unkilled, at: int) -> list[str]
     old = start(folder, fault=fault)
     stopped = _stopped_in(old.pid)
     if not stopped:
+        kill_session(old.pid)
+        old.wait()
         return [f"no worker stopped; {said(folder)[-500:]}"]
     os.kill(old.pid, signal.SIGKILL)
     old.wait()

@@ -51,3 +51,5 @@ def test_a_new_owner_takes_away_what_a_killed_one_left(tmp_path):
         assert not list((tmp_path / "ledger" / "fences").iterdir())
         assert [path.name for path in (tmp_path / "runs").rglob("*.*")] == ["metrics.jsonl"]
         assert (tmp_path / "mine.tmp").exists()
+        (tmp_path / "runs" / "hill" / "1" / ".epoch.x8.tmp").write_text("of a worker that died in this run")
+    assert [path.name for path in (tmp_path / "runs").rglob("*.*")] == ["metrics.jsonl"]

@@ -79,6 +79,41 @@ def test_infrastructure_is_tried_three_times_and_nothing_else_twice(tmp_path, ki
     assert not storage.list("ledger/fences")
 
 
+class Interrupted(Failing):
+    """Trains nothing, notes the threads of each training, and is interrupted at the one after so many."""
+
+    def __init__(self, trainings):
+        super().__init__("", 0)
+        self.threads, self._trainings = {}, trainings
+
+    def _outcome(self, task):
+        if task.stage != "train":
+            return super()._outcome(task)
+        if len(self.threads) == self._trainings:
+            raise KeyboardInterrupt
+        self.threads[task.style] = task.arguments[0].threads
+        return Outcome(task, value={"run": "1", "epochs": 1, "best_val_bits_per_note": 1.0, "outputs": []})
+
+
+def test_a_training_keeps_its_threads_when_the_run_is_killed(tmp_path):
+    folder = make_farm(tmp_path, {"hill": 3, "vale": 3})
+    (folder / "corpora.yaml").write_text((folder / "corpora.yaml").read_text().replace("base: all", "base: none"))
+    storage, farm = Storage(tmp_path / "artifacts"), load_farm(folder / "corpora.yaml")
+
+    def train(executor, *styles):
+        run_farm(farm, storage, styles=styles, until="train", make_executor=lambda: executor, listener=Silent())
+        return executor.threads
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Interrupted(1), "hill", "vale")
+    assert storage.read_json("ledger/threads.json") == {"hill/tiny": 1, "vale/tiny": 1}
+    (left,) = [style for style in farm.styles if not storage.exists(f"ledger/receipts/train/{style}/tiny.json")]
+    assert train(Interrupted(9), "hill", "vale") == {left: 1}  # alone it would have had both processors
+    assert storage.read_json("ledger/threads.json") == {}
+    storage.delete(f"ledger/receipts/train/{left}/tiny.json")
+    assert train(Interrupted(9), "hill", "vale") == {left: 2}
+
+
 def _full(number):
     raise DiskError("x: No space left on device; the disk is full")
 
