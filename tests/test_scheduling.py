@@ -1,4 +1,4 @@
-"""Plan and queue as lists in, lists out; the executors with real processes."""
+"""The plan as lists in, lists out; the local executor with real processes."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from farm.progress import state_counts
 from farm.scheduling import ray_folders
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style
-from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
+from farm.scheduling.queue import Task
 from farm.scheduling.work import BaseWork, Work
 
 STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
@@ -183,38 +183,6 @@ def test_the_number_of_threads_is_no_part_of_any_key():
 def test_the_hash_of_the_files_knows_no_order():
     one, two = ("s", "a.mid", "1"), ("s", "b.mid", "2")
     assert files_digest([one, two]) == files_digest([two, one]) != files_digest([one])
-
-
-def task(name, cpus=1, **more):
-    return Task(name, name.split("/")[0], more.pop("stage", "train"), dict, (), cpus=cpus, **more)
-
-
-def ids(tasks):
-    return [one.id for one in tasks]
-
-
-def test_priority_then_the_longest_first():
-    waiting = [task("a", expected_seconds=1), task("b", expected_seconds=9), task("c", priority=1)]
-    assert ids(choose(waiting, [], Capacity(2))) == ["c", "b"]
-
-
-def test_what_does_not_fit_lets_smaller_ones_pass():
-    waiting = [task("big", cpus=4, expected_seconds=9), task("small")]
-    assert ids(choose(waiting, [task("x")], Capacity(4))) == ["small"]
-    assert ids(choose([task("g", gpus=0.5), task("h", gpus=0.5), task("i", gpus=0.5)], [], Capacity(8, 1))) == [
-        "g",
-        "h",
-    ]
-
-
-def test_one_publisher_at_a_time():
-    waiting = [task("a/publish", stage="publish"), task("b/publish", stage="publish"), task("c")]
-    assert ids(choose(waiting, [], Capacity(8))) == ["a/publish", "c"]
-    assert ids(choose(waiting, [task("z", stage="publish")], Capacity(8))) == ["c"]
-
-
-def test_threads_are_shared_out():
-    assert [threads_per_training(16, jobs) for jobs in (0, 1, 3, 16, 40)] == [16, 16, 5, 1, 1]
 
 
 # Calls for the executors; at module level so that a child process can import them.

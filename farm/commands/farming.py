@@ -85,7 +85,7 @@ def run(
             storage,
             styles=chosen,
             until=until,
-            make_executor=lambda: _executor(executor, cpus, address),
+            make_executor=lambda: _executor(executor, cpus, address, shares_artifacts="://" in str(storage.root)),
             listener=listener,
         )
     except KeyboardInterrupt as stop:
@@ -158,7 +158,7 @@ def _load(config: Path, artifacts: Path | None, recipes: Sequence[Path] = ()) ->
     return farm, storage_at(artifacts or farm.folder / farm.artifacts)
 
 
-def _executor(name: str, cpus: int, address: str | None) -> Any:
+def _executor(name: str, cpus: int, address: str | None, *, shares_artifacts: bool) -> Any:
     count = cpus or len(os.sched_getaffinity(0))
     if name == "local":
         from farm.scheduling.local import LocalExecutor
@@ -166,4 +166,4 @@ def _executor(name: str, cpus: int, address: str | None) -> Any:
         return LocalExecutor(count)
     from farm.scheduling.cluster import RayExecutor
 
-    return RayExecutor(count, address)
+    return RayExecutor(count, address, shares_artifacts=shares_artifacts)

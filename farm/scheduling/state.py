@@ -69,13 +69,19 @@ class StyleState(State):
     def recipes(self) -> list[str]:
         return [recipe.name for recipe in self.work.recipes]
 
-    def replan(self, storage: Storage, base: "BaseState | None") -> None:
-        """Look at the receipts again and say what is stale."""
-        self.receipts = receipts_of(storage, self.style)
-        if base is not None:
-            self.receipts |= {job.key: base.receipts[job.key] for job in base.jobs if job.fresh}
+    def replan(self, base: "BaseState | None") -> None:
+        """Say what is stale, given the receipts."""
+        own = {key: receipt for key, receipt in self.receipts.items() if not key.startswith(f"{BASE}/")}
+        based = {job.key: base.receipts[job.key] for job in base.jobs if job.fresh} if base is not None else {}
+        self.receipts = {**own, **based}
         self.jobs = plan_style(self.work, self.digest, self.receipts, self.failed)
         self.expected_seconds = expected_seconds(self.files, self.receipts, self.work)
+
+    @property
+    def reading(self) -> dict[str, Any] | None:
+        """What reading came to; None while that is stale."""
+        is_fresh = any(job.stage == "read" and job.fresh for job in self.jobs)
+        return self.receipts["read"]["result"] if is_fresh else None
 
 
 @dataclass
@@ -99,24 +105,21 @@ class BaseState(State):
     def recipes(self) -> list[str]:
         return list(self.works)
 
-    def replan(self, storage: Storage, styles: Mapping[str, StyleState]) -> None:
-        """Look at the receipts again and say what is stale, given how far reading is."""
-        self.receipts = receipts_of(storage, BASE)
+    def replan(self, styles: Mapping[str, StyleState]) -> bool:
+        """Say what is stale, given the receipts and how far reading is; return whether that is other than before."""
+        before = self.jobs
         self.unread = {name: state.error for name, state in styles.items() if state.stage_failed == "read"}
         self.jobs = [plan_base(work, self.reads(work, styles), self.receipts) for work in self.works.values()]
-        self.expected_seconds = sum(
-            expected_base_seconds(work, [styles[name].files for name in work.hears], self.receipts)
-            for work in self.works.values()
-        )
+        if not before:
+            self.expected_seconds = sum(
+                expected_base_seconds(work, [styles[name].files for name in work.hears], self.receipts)
+                for work in self.works.values()
+            )
+        return self.jobs != before
 
     def reads(self, work: BaseWork, styles: Mapping[str, StyleState]) -> dict[str, Any]:
         """Return what reading came to by style, None where that is stale; failed ones are left out."""
-        fresh = {name: any(job.stage == "read" and job.fresh for job in state.jobs) for name, state in styles.items()}
-        return {
-            name: styles[name].receipts["read"]["result"] if fresh[name] else None
-            for name in work.settings
-            if name not in self.unread
-        }
+        return {name: styles[name].reading for name in work.settings if name not in self.unread}
 
     def task_argument(self, recipe: str) -> dict[str, Any]:
         """Return what the stage is told: why styles are missing, and the base there was before."""

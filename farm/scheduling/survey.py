@@ -11,7 +11,7 @@ from farm.corpus.sources import list_files
 from farm.errors import ConfigError, FarmError
 from farm.farm_config import ALL, Farm
 from farm.scheduling.plan import files_digest
-from farm.scheduling.state import BaseState, StyleState
+from farm.scheduling.state import BaseState, StyleState, receipts_of
 from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
 
@@ -50,14 +50,15 @@ def survey(
             state.stage_failed, state.error = "read", str(error)
             continue
         state.digest = files_digest([(file.source, file.path, file.sha256) for file in state.files])
-        state.replan(storage, None)
+        state.receipts = receipts_of(storage, state.style)
+        state.replan(None)
     if not bases:
         return states, None
-    base = BaseState(bases)
-    base.replan(storage, {state.style: state for state in states})
+    base = BaseState(bases, receipts=receipts_of(storage, BASE))
+    base.replan({state.style: state for state in states})
     for state in states:
         if not state.error:
-            state.replan(storage, base)
+            state.replan(base)
     return states, base
 
 

@@ -1,14 +1,16 @@
 """From jobs to tasks: which call with what, and how many processors and GPUs it occupies."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from farm.config import BASE
 from farm.scheduling import stages
 from farm.scheduling.base_stage import train_base
+from farm.scheduling.demands import demand_of
+from farm.scheduling.machines import Demand, Node
 from farm.scheduling.plan import Job, one_recipe
-from farm.scheduling.queue import Capacity, Task
+from farm.scheduling.queue import TRAINING, Task
 from farm.scheduling.state import BaseState, State, StyleState
 from farm.storage import Storage
 
@@ -26,8 +28,8 @@ def cleaning_task(state: StyleState) -> Task:
     return _task(state, "read", stages.clean, (state.work, state.files), part="clean")
 
 
-def stage_task(state: StyleState, job: Job, threads: int, capacity: Capacity) -> Task:
-    """Return the task of a stage after reading; `threads` is for training."""
+def stage_task(state: StyleState, job: Job, threads: int, nodes: Sequence[Node]) -> Task:
+    """Return the task of a stage after reading; `threads` is for a training that its recipe says nothing of."""
     call = stages.CALLS[job.stage]
     if job.stage == "publish":
         return _task(state, job.stage, call, (state.work, state.receipts, dict(state.failed)))
@@ -35,24 +37,56 @@ def stage_task(state: StyleState, job: Job, threads: int, capacity: Capacity) ->
     receipts = one_recipe(state.receipts, job.recipe) if job.recipe else state.receipts
     if job.stage != "train":
         return _task(state, job.stage, call, (work, receipts), recipe=job.recipe)
-    task = _task(state, job.stage, call, (replace(work, threads=threads), receipts), recipe=job.recipe)
-    return replace(task, cpus=threads, gpus=min(1.0, capacity.gpus))
+    demand = demand_of(work.recipe, work.recipe.training, nodes, threads)
+    task = _task(state, job.stage, call, (replace(work, threads=demand.cpus), receipts), recipe=job.recipe)
+    return replace(task, demand=demand)
 
 
-def base_task(state: BaseState, recipe: str, styles: Mapping[str, StyleState], capacity: Capacity) -> Task:
-    """Return the task that trains a base: first, and on all processors, for no style can be trained before.
+def base_task(
+    state: BaseState, recipe: str, styles: Mapping[str, StyleState], threads: int, nodes: Sequence[Node]
+) -> Task:
+    """Return the task that trains a base: first, and on all of a machine, for no style can be trained before.
 
-    One processor is not counted, so that n-grams are counted beside it.
+    Parameters
+    ----------
+    threads
+        All processors of a machine. One of them is not counted, so that n-grams are counted beside it.
     """
-    work = replace(state.works[recipe], threads=capacity.cpus_of_one)
-    task = _task(state, BASE, train_base, (work, state.task_argument(recipe)), recipe=recipe)
+    work = state.works[recipe]
+    demand = demand_of(work.recipe, work.recipe.training_of_base, nodes, threads)
+    task = _task(
+        state, BASE, train_base, (replace(work, threads=demand.cpus), state.task_argument(recipe)), recipe=recipe
+    )
+    if not demand.gpus and not work.recipe.devices.cpus:
+        demand = replace(demand, cpus=max(1, threads - 1))
     return replace(
         task,
-        cpus=max(1, capacity.cpus_of_one - 1),
-        gpus=min(1.0, capacity.gpus),
+        demand=demand,
+        keeps_room=True,
         priority=max(style.work.settings.priority for style in styles.values()),
         expected_seconds=state.expected_seconds + sum(style.expected_seconds for style in styles.values()),
     )
+
+
+def training_demands(
+    states: Iterable[State], until: Collection[str], threads: int, nodes: Sequence[Node]
+) -> list[tuple[str, str, Demand]]:
+    """Return style, recipe and demand of every training that has to run; `threads` as in `stage_task`."""
+    found = []
+    for state in states:
+        for job in state.jobs:
+            if job.fresh or job.stage not in TRAINING or job.stage not in until or job.recipe in state.failed:
+                continue
+            if isinstance(state, BaseState):
+                recipe = state.works[job.recipe].recipe
+                demand = demand_of(recipe, recipe.training_of_base, nodes, threads)
+            elif isinstance(state, StyleState) and not state.error:
+                recipe = state.work.alone(job.recipe).recipe
+                demand = demand_of(recipe, recipe.training, nodes, threads)
+            else:
+                continue
+            found.append((state.style, job.recipe, demand))
+    return found
 
 
 def _task(
@@ -64,6 +98,7 @@ def _task(
     recipe: str = "",
     part: str = "",
 ) -> Task:
+    settings = state.work.settings if isinstance(state, StyleState) else None
     return Task(
         id="/".join(filter(None, (state.style, stage, recipe, part))),
         style=state.style,
@@ -71,6 +106,7 @@ def _task(
         call=call,
         arguments=arguments,
         recipe=recipe,
-        priority=state.work.settings.priority if isinstance(state, StyleState) else 0,
+        priority=settings.priority if settings else 0,
         expected_seconds=state.expected_seconds,
+        at_once=(settings.tasks_at_once or 0) if settings else 0,
     )
