@@ -16,7 +16,7 @@ from farm.scheduling import ray_folders
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style
 from farm.scheduling.queue import Task
-from farm.scheduling.work import BaseWork, Work
+from farm.scheduling.work import CODE_VERSIONS, BaseWork, Work
 
 STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
 
@@ -88,6 +88,22 @@ def test_a_change_makes_its_stage_stale_and_nothing_before_it(changed, files, st
     stale = [job for job in jobs if not job.fresh]
     assert (stale[0].stage, stale[0].reason) == (stage, reason)
     assert all(job.reason.startswith("follows") for job in stale[1:])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_whose_code_gives_another_result_now_runs_again(stage, monkeypatch):
+    done = receipts_after(work())
+    monkeypatch.setitem(CODE_VERSIONS, stage, 99)
+    stale = [job for job in plan_style(work(), "f", done) if not job.fresh]
+    assert (stale[0].stage, stale[0].reason) == (stage, "code version changed")
+
+
+def test_a_file_that_is_gone_is_named_as_the_reason():
+    done = receipts_after(work())
+    del done["train/compact"]
+    jobs = plan_style(work(), "f", done, lost={"train/compact": "runs/bach/r/metrics.jsonl"})
+    assert reasons(jobs)["train"] == "runs/bach/r/metrics.jsonl is missing"
+    assert reasons(plan_style(work(), "f", done))["train"] == "never done"
 
 
 def test_the_same_notes_from_other_files_train_nothing_anew():

@@ -232,6 +232,7 @@ class _Loop:
         about: dict[str, Any] = {"recipe": task.recipe, "seconds": state.spent[key]}
         written = ledger.write_receipt(self.storage, state.style, task.stage, inputs=inputs, result=value, **about)
         state.receipts[key] = written
+        state.lost.pop(key, None)
         ledger.note_attempt(self.storage, state.style, task.stage, "done", **about)
         state.active.discard(key)
         state.ran.append(state.named(task.stage, task.recipe))
