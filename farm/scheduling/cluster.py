@@ -201,9 +201,12 @@ def node_of(facts: Mapping[str, Any], gpu_memory_mib: int = 0) -> Node:
 def _lost(task: Task, error: Exception) -> Outcome:
     """Return the outcome of a task that Ray did not bring to its end."""
     kind = type(error).__name__
-    first_line = next(iter(str(error).strip().splitlines()), kind)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [kind]
+    if kind.startswith("RayTaskError"):  # the call never began: `perform` lets no exception out
+        advice = "; install the same farm on every machine of the cluster" if "ModuleNotFoundError" in lines[-1] else ""
+        return Outcome(task, error=f"worker cannot begin: {lines[-1]}{advice}", kind="infrastructure")
     advice = f"; {_ADVICE[kind]}" if kind in _ADVICE else ""
-    return Outcome(task, error=f"worker lost: {kind}: {first_line}{advice}", kind="infrastructure")
+    return Outcome(task, error=f"worker lost: {kind}: {lines[0]}{advice}", kind="infrastructure")
 
 
 def _why_not_connected(address: str | None, error: Exception) -> str:
