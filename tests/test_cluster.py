@@ -8,10 +8,12 @@ import sys
 import time
 
 import pytest
+from killed_nodes import STYLES, farm_and_kill, farm_once, notes_of, write_farm
 from small_cluster import cluster_of, processes_of, wait_until
 
 from farm.errors import FarmError
 from farm.scheduling.cluster import RayExecutor
+from farm.scheduling.local import LocalExecutor
 from farm.scheduling.machines import Demand
 from farm.scheduling.queue import Queue, Task
 
@@ -92,9 +94,7 @@ def test_tasks_run_where_the_queue_put_them_and_see_what_they_asked_for(executor
 
 
 def test_a_worker_that_lacks_the_farm_is_told_by_name(executor):
-    from small_cluster import cluster_of as unknown_there
-
-    done = play(executor, [task("lost", unknown_there)])
+    done = play(executor, [task("lost", cluster_of)])
     assert done["lost"].kind == "infrastructure"
     assert done["lost"].error == (
         "worker cannot begin: ModuleNotFoundError: No module named 'small_cluster'; "
@@ -167,3 +167,16 @@ def test_a_node_that_dies_costs_its_tasks_and_is_forgotten(cluster, executor):
     assert wait_until(lambda: ended.extend(executor.wait(0.5)) or ended, seconds=40)
     assert ended[0].kind == "infrastructure"
     assert wait_until(lambda: extra not in {node.id for node in executor.nodes})
+
+
+@pytest.mark.parametrize("stage", ["read", "train"])
+def test_a_farm_outlives_a_node_that_dies(cluster, tmp_path, stage):
+    write_farm(tmp_path)
+    cluster.add(num_cpus=2)
+    facts = farm_and_kill(tmp_path, "killed", cluster, stage, until="train")
+    assert facts["killed"] is not None
+    assert facts["failed"] == {}
+    farm_once(tmp_path, "whole", lambda: LocalExecutor(2), until="read")
+    assert facts["notes"] == {name: notes_of(tmp_path / "whole", name) for name in STYLES}
+    assert set(facts["epochs"].values()) == {6}
+    assert sum(facts["repeated"].values()) <= 1
