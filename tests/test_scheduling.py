@@ -220,6 +220,11 @@ def _stumble(number):
     return {"x": 1 / 0}
 
 
+def _load(number):
+    sys.modules["keras"] = sys  # as if
+    return {"process": os.getpid()}
+
+
 def _sleep(number):
     time.sleep(600)
 
@@ -248,6 +253,16 @@ def test_local_executor_tells_failures_apart_and_goes_on():
         assert _finish(executor, [Task("again", "s", "judge", _square, (4,))])["again"].value["square"] == 16
     finally:
         executor.close()
+
+
+def test_a_worker_that_has_loaded_keras_is_not_used_again():
+    executor = LocalExecutor(1)
+    try:
+        tasks = [Task(str(n), "s", "train", call, (n,)) for n, call in enumerate([_square, _square, _load, _square])]
+        processes = [_finish(executor, [one])[one.id].value["process"] for one in tasks]
+    finally:
+        executor.close()
+    assert processes[0] == processes[1] == processes[2] != processes[3]
 
 
 def test_closing_the_local_executor_ends_a_child_at_work():

@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from farm.errors import FarmError
 from farm.scheduling.machines import Node
-from farm.scheduling.queue import TRAINING, Outcome, Task
+from farm.scheduling.queue import Outcome, Task
 from farm.training.devices import Gpu, list_gpus
 from farm.training.gpu_memory import MEMORY_MIB, SHARE
 
@@ -30,18 +31,22 @@ def perform(task: Task) -> Outcome:
     """Make the task's call; an exception becomes an outcome, because nothing may escape from a worker."""
     started = time.monotonic()
     os.environ.update(task.environment)
+    outcome = _performed(task)
+    return replace(outcome, seconds=time.monotonic() - started, worn="keras" in sys.modules)
+
+
+def _performed(task: Task) -> Outcome:
     try:
         # Products of a few rows, as in composing, gain nothing from threads that wait for those of the task beside it.
         with threadpool_limits(task.demand.cpus):
-            value = task.call(*task.arguments)
+            return Outcome(task, value=task.call(*task.arguments))
     except FarmError as error:
-        return Outcome(task, error=str(error), kind="style", seconds=time.monotonic() - started)
+        return Outcome(task, error=str(error), kind="style")
     except MemoryError:
         advice = "out of memory; use a recipe with smaller layers or batch_windows, or run fewer styles at once"
-        return Outcome(task, error=advice, kind="style", seconds=time.monotonic() - started)
+        return Outcome(task, error=advice, kind="style")
     except Exception:  # the process boundary: whatever it was must reach the person as a failure of this style
-        return Outcome(task, error=traceback.format_exc(), kind="bug", seconds=time.monotonic() - started)
-    return Outcome(task, value=value, seconds=time.monotonic() - started)
+        return Outcome(task, error=traceback.format_exc(), kind="bug")
 
 
 def environment_of(task: Task) -> dict[str, str]:
@@ -127,8 +132,7 @@ class LocalExecutor:
             return Outcome(
                 task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure"
             )
-        if task.stage in TRAINING:
-            # TensorFlow keeps its memory and its thread counts for as long as the process lives.
+        if outcome.worn:
             worker.pipe.close()
             worker.process.join(5)
             self._workers.remove(worker)

@@ -15,7 +15,7 @@ from typing import Any
 from farm.scheduling.machines import Demand, Node, Place, Room, could_hold
 
 TRAINING = ("train", "base")
-"""Stages after which a worker process is not used again."""
+"""Stages that occupy what a recipe's `devices` say."""
 
 
 _ONE_CPU = Demand()
@@ -44,13 +44,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task. `kind` says whose fault a failure is: style, infrastructure or bug."""
+    """What became of a task. `kind` says whose fault a failure is: style, infrastructure or bug.
+
+    Its worker is worn when it has loaded Keras, whose backends keep memory, threads and GPUs for as long as their
+    process lives: nothing else should run in it.
+    """
 
     task: Task
     value: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     kind: str = ""
     seconds: float = 0
+    worn: bool = False
 
     @property
     def ok(self) -> bool:

@@ -1,9 +1,10 @@
 """What a run has written so far, and how it goes on from there after a kill.
 
 After every epoch, in this order: the snapshot, the line of metrics, the snapshots that are no longer kept go, then the
-state to resume from; of very short epochs not after each, for that would slow them down. Whatever instant a run is killed at, the state is that of a whole epoch
-whose line and snapshot are there; epochs after it are trained again and come out the same, so their lines and
-snapshots are written again, equal. Only when a run goes back, because its loss broke, are later epochs forgotten.
+state to resume from; of very short epochs not after each, for that would slow them down. Whatever instant a run is
+killed at, the state is that of a whole epoch whose line and snapshot are there; epochs after it are trained again and
+come out the same, so their lines and snapshots are written again, equal. Only when a run goes back, because its loss
+broke, are later epochs forgotten.
 """
 
 import json
