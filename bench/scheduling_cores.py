@@ -25,7 +25,7 @@ def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     farm = {"farm": 1, "recipe": options.recipe, "base": "none", "styles": styles}
     (scratch / "corpora.yaml").write_text(yaml.safe_dump(farm))
     asked = ["run", "corpora.yaml", "--executor", "local", "--cpus", str(options.cpus)]
-    plan = json.loads(run_farm(["plan", "corpora.yaml", "--json"], scratch, 60).output)
+    plan = json.loads(run_farm(["plan", "corpora.yaml", "--json"], scratch, LIMIT_SECONDS).output)
     done = run_farm(asked, scratch, LIMIT_SECONDS)
     storage = Storage(scratch / "artifacts")
     receipts = {name: ledger.read_receipts(storage, name, STAGES, PER_RECIPE) for name in styles}
