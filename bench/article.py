@@ -34,7 +34,7 @@ import yaml
 from farm import layout
 from farm.config import Recipe, Samples
 from farm.music.features import Features
-from farm.scheduling.judging import people_of
+from farm.scheduling.judging import bits_of, people_of
 from farm.scheduling.kinds import compose_samples, fit_of, heard
 from farm.selection.measures import snapshot_measures
 from farm.selection.originality import Index
@@ -128,12 +128,14 @@ def listen(
     """Return people's level and the measures of those of the epochs that have a snapshot, as the judge takes them."""
     shown = heard(recipe, music)
     index = Index.build(shown.note_arrays("train"))
-    human = people_of(shown, index, recipe.samples.notes, {})
+    human = people_of(shown, index, recipe, {})
     measured = []
     for epoch in snapshots.epochs(storage, style, recipe.name):
         if epoch in epochs:
             drawn, greedy = compose_samples(storage, style, recipe.name, epoch, music=music, recipe=recipe, seed=SEED)
-            measured.append({"epoch": epoch, **snapshot_measures([notes for notes, _ in drawn], greedy, index)})
+            samples = [notes for notes, _ in drawn]
+            (bits,) = bits_of([samples], shown, recipe)
+            measured.append({"epoch": epoch, **snapshot_measures(samples, greedy, index), "ngram_bits": bits})
     return human, measured
 
 

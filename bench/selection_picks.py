@@ -1,8 +1,8 @@
 """Which snapshots of a recorded run are good, what each rule picks of them, and how often a pick is good.
 
-Good is what composes well: eight samples from seeds that no rule sees neither loop nor copy nor stray further from the
-music than people do, in the runs of notes known from it and in the bits that an n-gram gives them, which no rule sees.
-The limits stand here and not in the farm's settings, so that a changed rule never moves them.
+Good is what composes well: sixteen samples from seeds that no rule sees neither loop nor copy nor stray further from
+the music than people do, in the runs of notes known from it and in the bits that an n-gram gives them. The limits stand
+here and not in the farm's settings, so that a changed rule never moves them.
 
 The window of a run is its good snapshots before anything broke: before the learning rate was raised where it was, else
 before the first epoch that loses half of the progress. Its best snapshot is the good one with the lowest held-out loss.
@@ -25,6 +25,7 @@ from farm.selection.copying import FIXED, copy_levels, excess
 from farm.selection.metrics import read_metrics
 from farm.selection.settled import settled
 from farm.selection.verdict import judge
+from farm.training.loop import STYLE_EVERY, STYLE_MOST
 from farm.training.stopping import is_broken
 
 _LIMITS = Selection(copy_floor_notes=12, copy_ceiling_notes=40)  # people's quotes count from and up to here
@@ -48,7 +49,7 @@ def faults(measures: Mapping[str, Any], people: Mapping[str, Any]) -> list[str]:
     found = ["loops"] if measures["distinct4"] < distinct4 or measures["loop_share"] > loops else []
     found += ["copies"] if _copies(measures["quotes"], people["quotes"]) else []
     is_random = any(measures[name] < worst[name] for name in ("known2", "known3") if name in measures and name in worst)
-    is_random |= "bits" in worst and measures["bits"] is not None and measures["bits"] > worst["bits"]
+    is_random |= "ngram_bits" in worst and (measures["ngram_bits"] or 0) > worst["ngram_bits"]
     return found + (["random"] if is_random else [])
 
 
@@ -116,11 +117,21 @@ def _ours(by_samples: bool, is_farmed: bool) -> Method:
 
 
 def _farmed(record: Record, rows: Sequence[Record], rule: Selection) -> int:
-    """Return after how many epochs the farm would have ended a run; what breaks it would have tried again."""
+    """Return after how many epochs the farm would have ended a run; what breaks it would have tried again.
+
+    A run from a base whose held-out loss levelled goes on until its samples are of the style, those of the snapshot
+    before the epoch that asks.
+    """
     farm, losses = record["farm"], record["metrics"]["loss"]
     for n in range(1, min(len(rows), farm["max_epochs"])):
+        if is_broken(losses[:n]):
+            return n
         stops = settled(read_metrics(rows[:n]), rule, farm["patience_epochs"], record["start_loss"])
-        if stops or is_broken(losses[:n]):
+        if stops == "levelled" and record["has_base"] and n < STYLE_MOST:
+            kept = [row["rule"].get("ngram_bits") for row in record["snapshots"] if row["epoch"] <= n]
+            level = record["people"]["rule"].get("ngram_bits", [math.inf])[0]
+            stops = n % STYLE_EVERY == 0 and bool(kept) and kept[-1] is not None and kept[-1] <= level
+        if stops:
             return n
     return min(len(rows), farm["max_epochs"])
 

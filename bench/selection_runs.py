@@ -108,8 +108,8 @@ def write_json(file: Path, plans: Sequence[Plan], places: Places, minutes: float
     return facts
 
 
-def print_table(facts: dict[str, Any], *, is_sealed: bool) -> None:
-    """Print the tuning runs, and with `is_sealed` the test runs instead, each run and each rule."""
+def print_table(facts: dict[str, Any], *, is_sealed: bool = True) -> None:
+    """Print the test runs, or the tuning runs, each run and each rule."""
     styles = {plan.style for plan in (TEST if is_sealed else TUNING)}
     records = [record for record in facts["runs"] if record["style"] in styles]
     read = [read_run(record, METHODS) for record in records]

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from selection_listening import MEASURED_BY, SEED, TRUTH_COUNT, TRUTH_NOTES, TRUTH_SEED, Record, listen, rounded
+from selection_listening import MEASURED_BY, SEED, Record, listen, rounded
 from selection_plans import Plan
 
 from farm import layout
@@ -54,7 +54,7 @@ class Places:
 
 def settings_of(plan: Plan, base_digest: str | None) -> str:
     """Return a hash of what a run depends on, but for its limit: one that goes on after other settings is another."""
-    limits = [SEED, TRUTH_SEED, TRUTH_COUNT, TRUTH_NOTES, plan.epochs(1), plan.epochs(50_000), plan.kept(1000)]
+    limits = [SEED, plan.epochs(1), plan.epochs(50_000), plan.kept(1000)]
     start = base_digest if plan.has_base else None
     return digest([asdict(plan), plan.recipe_as_filed().model_dump(mode="json"), limits, start])
 

@@ -179,8 +179,11 @@ def test_a_corpus_beside_another_is_quoted_like_one():
     first, second = dict(list(CORPUS.items())[:5]), dict(list(CORPUS.items())[5:])
     parts = replace(Index.build(first), beside=(Index.from_arrays(Index.build(second).to_arrays()),))
     for notes in (planted(CORPUS["p2"][10:40]), planted(CORPUS["p9"][10:40])):
-        assert parts.measure(notes) == INDEX.measure(notes)
-        assert parts.measure(notes, ["p2", "p9"]) == INDEX.measure(notes, ["p2", "p9"])
+        for family in ([], ["p2", "p9"]):
+            found, whole = parts.measure(notes, family), INDEX.measure(notes, family)
+            of_style = ("known2", "known3")
+            assert all(found.pop(name) <= whole.pop(name) for name in of_style), "only its own music is of the style"
+            assert found == whole
 
 
 def test_what_only_a_base_file_knows_is_a_quote_of_the_base():
@@ -242,7 +245,7 @@ def reference() -> dict[str, Any]:
 def test_training_pieces_tell_how_much_people_quote_with_their_families_left_out():
     found = reference()
     assert found["quotes"]["pieces"] == 16
-    assert len(found["quotes"]["weights"]["merged"]) > found["windows"]
+    assert len(found["quotes"]["weights"]["merged"]) == found["windows"]
     assert max(found["quotes"]["weights"]["merged"]) < 14
 
 

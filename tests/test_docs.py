@@ -53,7 +53,18 @@ def test_no_pin_names_an_address():
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.+!]+", line), line
 
 
-BENCHES = ["first_run", "listen", "reading", "encoding", "keys", "training", "article", "selection", "copies"]
+BENCHES = [
+    "first_run",
+    "listen",
+    "reading",
+    "encoding",
+    "keys",
+    "training",
+    "article",
+    "selection",
+    "selection_runs",
+    "copies",
+]
 
 
 @pytest.mark.parametrize("bench", BENCHES)

@@ -1,5 +1,6 @@
 """How a run goes on and ends: kills at every write, blow-ups and their one retry, patience, and bad input."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from farm import layout
+from farm.composing.player import architecture
 from farm.config import Selection
 from farm.errors import StorageError, StyleError
 from farm.selection.verdict import judge
@@ -35,6 +37,11 @@ def fake(monkeypatch):
     monkeypatch.setattr("farm.training.record._STATE_SHARE", 1e9)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of writes; no power fails here
     return FakeTrainee
+
+
+def shape_of(recipe):
+    network = recipe.network
+    return architecture(embedding=network.embedding, layers=network.layers, head=network.head)
 
 
 SLOW = {
@@ -139,6 +146,29 @@ def test_training_that_breaks_at_once_says_so(fake, tmp_path):
     fake.losses = {1: [math.nan, math.inf]}
     with pytest.raises(StyleError, match=r"tunes: the loss broke at epoch 1 .* lower training\.learning_rate"):
         train_small(tmp_path, recipe_of())
+
+
+@pytest.mark.parametrize(("of_style_from", "ends"), [(0, 12), (18, 20), (999, 60)])
+def test_a_run_from_a_base_goes_on_until_what_it_composes_is_of_the_style(fake, tmp_path, of_style_from, ends):
+    fake.losses = {epoch: (0.2 + 4 * math.exp(-epoch / 3),) for epoch in range(1, 99)}
+    asked = []
+
+    def is_of_style(weights):
+        asked.append(round(float(weights["input.bias"][0])))
+        return asked[-1] >= of_style_from
+
+    recipe = recipe_of(max_epochs=99, patience_epochs=3)
+    start = fake({**shape_of(recipe)}, PLAIN, recipe, [], [], seed=3, weights=None).average()
+    more = {"start_from": start, "is_of_style": is_of_style}
+    storage, result = train_small(tmp_path / "whole", recipe, **more)
+    assert (result["stopped"], result["epochs"]) == ("levelled", ends)
+    assert all(epoch % 4 == 0 for epoch in asked), "composing takes longer than an epoch of a small style"
+    with contextlib.suppress(Killed):
+        train_small(MortalStorage(tmp_path / "killed", 35), recipe, **more)
+    killed, again = train_small(tmp_path / "killed", recipe, **more)
+    assert (lines_of(killed), again["epochs"]) == (lines_of(storage), ends)
+    _, result = train_small(tmp_path / "limit", recipe_of(max_epochs=17, patience_epochs=3), **more)
+    assert (result["stopped"], result["epochs"]) == ("levelled", 12) if ends == 12 else ("max_epochs", 17)
 
 
 def test_a_run_ends_by_the_rule_that_judges_it_or_by_a_limit(fake, tmp_path):

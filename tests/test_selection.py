@@ -262,7 +262,7 @@ def test_a_verdict_has_every_field_of_the_contract_and_is_plain_json() -> None:
     found = judge(records, snapshots, human, RULE, "own")
     assert set(found) >= CONTRACT
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["neighbours"] == [75, 125]
+    assert found["neighbours"] == [50, 100]
     assert f"Epoch {found['epoch']} is the pick" in found["reason"]
     assert found["rule"] == RULE.model_dump()
 

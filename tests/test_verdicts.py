@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -28,7 +29,10 @@ from farm.selection.settled import before_trouble, settled
 from farm.selection.verdict import judge, judge_again
 
 RULE = Selection(replicas=2)
-HUMAN = {"lcs": [6, 14], "distinct4": [0.7, 0.45], "loop_share": [0.1, 0.3], "known2": [0.4, 0.1], "known3": [0.1, 0]}
+HUMAN: dict[str, Any] = {
+    **{"lcs": [6, 14], "distinct4": [0.7, 0.45], "loop_share": [0.1, 0.3]},
+    **{"known2": [0.4, 0.1], "known3": [0.1, 0], "ngram_bits": [8.0, 10.0]},
+}
 FINE = {"distinct4": 0.75, "loop_share": 0.05, "lcs_mean": 5.0, "known2": 0.4, "known3": 0.1, "greedy_distinct4": 0.5}
 
 ODD = st.one_of(
@@ -42,7 +46,9 @@ RECORD = st.fixed_dictionaries(
 )
 SNAPSHOT = st.fixed_dictionaries(
     {"epoch": EPOCH},
-    optional={name: ODD for name in (*FINE, "lcs_max", "loss", "safe", "longest", "quote", "excess_mean")},
+    optional={
+        name: ODD for name in (*FINE, "ngram_bits", "lcs_max", "loss", "safe", "longest", "quote", "excess_mean")
+    },
 )
 
 
@@ -163,7 +169,7 @@ def test_a_run_that_came_back_is_not_said_never_to_have_broken_down() -> None:
 def test_what_the_heldout_loss_does_is_told_as_it_is() -> None:
     assert "does not turn up, so it decides" in told(healthy, "tracks")
     assert "rose after it, so it does not decide" in told(healthy, "overfits")
-    assert "what a trained base learns after that it learns by heart" in told(trained_by_heart)
+    assert "and it turns up later, so it asks for that epoch" in told(trained_by_heart)
     assert "does not turn up, so it decides" in told(trained_levels)
 
 
@@ -205,3 +211,77 @@ def test_loops_that_come_back_are_told() -> None:
 def test_no_epoch_is_said_to_be_most_of_the_way_of_a_run_that_has_no_end() -> None:
     assert "Most of the way" not in told(still_falling)
     assert "Most of the way" in told(late_blow_up)
+
+
+# --- both sides of good
+
+
+def by_heart(
+    n: int = 120, heard: dict[int, dict[str, float]] | None = None, every: int = 10
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return a small corpus's run: the held-out loss is best at epoch 20, the training loss levels off at about 90."""
+    records = [
+        {
+            "epoch": epoch,
+            "loss": 2 + 6 * 0.97**epoch,
+            "val_loss": 6 + 0.002 * (epoch - 20) ** 2 if epoch < 20 else 6 + 0.05 * (epoch - 20),
+        }
+        for epoch in range(1, n + 1)
+    ]
+    snapshots = [{"epoch": epoch, **FINE, **(heard or {}).get(epoch, {})} for epoch in range(every, n + 1, every)]
+    return records, snapshots
+
+
+def test_where_the_held_out_loss_turned_up_the_first_sound_snapshot_after_its_best_is_taken() -> None:
+    loops = {epoch: {"greedy_distinct4": 0.1} for epoch in (10, 20, 30)}
+    records, snapshots = by_heart(heard=loops)
+    found = judge(records, snapshots, HUMAN, RULE, "x")
+    assert (found["epoch"], found["fit"], found["signal"]) == (40, True, "turned")
+    since, best = re.findall(
+        r"from epoch (\d+) on as good as its best \(6\.00, epoch (\d+)\) and rose", found["reason"]
+    )[0]
+    assert 10 < int(since) <= int(best) == 20
+    alone = judge(records, [], HUMAN, RULE, "x")
+    assert alone["epoch"] > 40, "without samples the curve cannot tell whether it still loops"
+    assert "so it does not decide" in alone["reason"]
+    short = judge(records[:60], snapshots[:6], HUMAN, RULE, "x")
+    assert (short["epoch"], short["fit"], short["verdict"]) == (40, True, "healthy"), "more epochs would change nothing"
+
+
+def test_an_overfit_run_whose_loss_breaks_is_not_fit() -> None:
+    records, snapshots = by_heart()
+    for row in records[60:]:
+        row["loss"] = 9.0
+    found = judge(records, snapshots, HUMAN, RULE, "x")
+    assert (found["epoch"], found["fit"]) == (20, False)
+
+
+def test_samples_that_cost_an_n_gram_more_bits_than_people_are_too_random() -> None:
+    strange = {epoch: {"ngram_bits": 14.0 - epoch / 10} for epoch in range(10, 121, 10)}  # the line is at 9
+    found = judge(*by_heart(heard=strange), HUMAN, RULE, "x")
+    assert [row["epoch"] for row in found["candidates"] if row["too_random"]] == [10, 20, 30, 40]
+    assert (found["epoch"], found["fit"]) == (50, True)
+
+
+def test_one_handful_of_strange_samples_among_others_is_chance() -> None:
+    strange = {60: {"known2": 0.08}, 30: {"ngram_bits": 10.5}, **{at: {"ngram_bits": 8.0} for at in (10, 20, 40, 50)}}
+    found = judge(*by_heart(heard=strange), HUMAN, RULE, "x")
+    assert not any(row["too_random"] for row in found["candidates"])
+
+
+@pytest.mark.parametrize(
+    ("measures", "nearest", "lacks"),
+    [
+        (lambda epoch: {"ngram_bits": 15.0, "lcs_mean": 3.0 if epoch == 50 else 30.0}, 50, "it is too random"),
+        (lambda epoch: {"greedy_distinct4": 0.1, "distinct4": 0.2}, 20, "it repeats itself"),
+        (lambda epoch: {"distinct4": 0.7 if epoch == 40 else 0.2, "greedy_distinct4": 0.1}, 40, "the snapshots beside"),
+        (lambda epoch: {"lcs_mean": 30.0}, 20, "it copies"),
+    ],
+)
+def test_where_nothing_is_fit_the_nearest_snapshot_is_named_with_what_it_lacks(
+    measures: Any, nearest: int, lacks: str
+) -> None:
+    heard = {epoch: measures(epoch) for epoch in range(10, 121, 10)}
+    found = judge(*by_heart(heard=heard), HUMAN, RULE, "x")
+    assert (found["epoch"], found["fit"], found["nearest"]) == (None, False, nearest)
+    assert f"Epoch {nearest} comes nearest, but {lacks}" in found["reason"]

@@ -64,18 +64,52 @@ def evaluate(
     notes, which can only make the line harder to beat. Without a held-out note there is nothing to measure: None,
     None and no orders.
     """
-    seen, asked = _columns(train, encoding), _columns(heldout, encoding)
-    n_notes = int((asked["beats0"] != encoding.stop).sum())
-    if n_notes == 0:
+    by_piece, n_notes = _piece_bits(train, heldout, encoding, down, up)
+    if n_notes.sum() == 0:
         return {"bits_per_note": None, "order": None, "by_order": {}}
-    total = np.zeros(MAX_ORDER)
-    for field in encoding.fields:
-        seen_rows, asked_rows = (_predicted(columns, field, encoding) for columns in (seen, asked))
-        total += np.minimum.accumulate(_field_bits(field, seen_rows, asked_rows, encoding, down, up))
-    bits = total / n_notes
+    bits = by_piece.sum(axis=1) / n_notes.sum()
     best = int(bits.argmin())
     by_order = {str(order): float(value) for order, value in enumerate(bits, start=1)}
     return {"bits_per_note": float(bits[best]), "order": best + 1, "by_order": by_order}
+
+
+def bits_of_each(
+    train: Sequence[np.ndarray], asked: Sequence[np.ndarray], encoding: Encoding, *, down: int, up: int
+) -> np.ndarray:
+    """Return what a note of each asked piece costs under the order that is best for all of them.
+
+    Parameters are those of `evaluate`; pieces may be parts, such as a START row and notes without a STOP.
+
+    Returns
+    -------
+    Bits a note, shape (n_asked,); NaN for a piece without notes.
+    """
+    by_piece, n_notes = _piece_bits(train, asked, encoding, down, up)
+    best = by_piece[int(by_piece.sum(axis=1).argmin())]
+    return np.where(n_notes > 0, best / np.maximum(n_notes, 1), np.nan)
+
+
+def _piece_bits(
+    train: Sequence[np.ndarray], asked: Sequence[np.ndarray], encoding: Encoding, down: int, up: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bits of each asked piece under each order, shape (MAX_ORDER, n_asked), and its number of notes.
+
+    Up to an order each field looks back as far as is best for all pieces together.
+    """
+    learnt, columns = _columns(train, encoding), _columns(asked, encoding)
+    owner = np.repeat(np.arange(len(asked)), [len(piece) - 1 for piece in asked])
+    is_note = columns["beats0"] != encoding.stop
+    total = np.zeros((MAX_ORDER, len(asked)))
+    for field in encoding.fields:
+        rows = _field_bits(
+            field, _predicted(learnt, field, encoding), _predicted(columns, field, encoding), encoding, down, up
+        )
+        owners = owner if field == "beats" else owner[is_note]
+        by_piece = np.array([np.bincount(owners, row, len(asked)) for row in rows])
+        costs = by_piece.sum(axis=1)
+        reach = [int(costs[: order + 1].argmin()) for order in range(MAX_ORDER)]
+        total += by_piece[reach]
+    return total, np.bincount(owner[is_note], minlength=len(asked))
 
 
 def _levels(field: str) -> list[tuple[str, ...]]:
@@ -99,7 +133,7 @@ def _levels(field: str) -> list[tuple[str, ...]]:
 def _field_bits(
     field: str, seen: dict[str, np.ndarray], asked: dict[str, np.ndarray], encoding: Encoding, down: int, up: int
 ) -> np.ndarray:
-    """Return the bits that one field of all held-out notes costs under each order, shape (MAX_ORDER,)."""
+    """Return the bits that one field of each held-out row costs under each order, shape (MAX_ORDER, n_rows)."""
     target = "interval0" if field == "pitch" else f"{field}0"
     n_classes = encoding.n_classes[field]
     if field == "pitch":
@@ -114,7 +148,7 @@ def _field_bits(
             seen_context = _mix(seen_context, seen[name])
             asked_context = _mix(asked_context, asked[name])
         chance = _interpolate(seen_context, seen[target], asked_context, asked[target], chance)
-        bits.append(-np.log2(chance).sum())
+        bits.append(-np.log2(chance))
     return np.array(bits[-MAX_ORDER:])
 
 

@@ -10,9 +10,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from farm import layout
-from farm.config import digest
-from farm.music.encoding import Encoding
+from farm.config import Recipe, digest
+from farm.music.encoding import Encoding, encode
 from farm.scheduling import ledger
 from farm.scheduling.kinds import heard
 from farm.scheduling.samples import listen
@@ -20,6 +22,7 @@ from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import CODE_VERSIONS, Work
 from farm.selection.measures import human_reference
 from farm.selection.originality import Index
+from farm.selection.surprise import people_bits, sample_bits
 from farm.selection.verdict import judge as judge_run
 from farm.selection.verdict import judge_again
 from farm.storage import Storage
@@ -80,30 +83,48 @@ def _judged(
     music = load_music(storage, work.style, encoding)
     shown = heard(work.recipe, music)
     index = copy_index(storage, work, receipts, shown.note_arrays("train"))
-    human = people_of(shown, index, work.recipe.samples.notes, kin_in_base(storage, work, receipts))
-    measured = []
+    human = people_of(shown, index, work.recipe, kin_in_base(storage, work, receipts))
+    measured, drawn = [], []
     for done, (epoch, settings) in enumerate(conditions.items()):
         ledger.report_progress(storage, work.style, work.recipe.name, stage="judge", done=done, total=len(conditions))
-        measured.append(
-            {"epoch": epoch, **listen(storage, work, run, epoch, settings=settings, music=music, index=index)}
-        )
+        measures, notes = listen(storage, work, run, epoch, settings=settings, music=music, index=index)
+        measured.append({"epoch": epoch, **measures})
+        drawn.append(notes)
+    bits = bits_of(drawn, shown, work.recipe)
+    measured = [{**row, "ngram_bits": found} for row, found in zip(measured, bits, strict=True)]
     start_loss = storage.read_json(layout.run_recipe(work.style, run))["start_loss"]
     rule = work.recipe.selection
     return judge_run(metrics, measured, human, rule, work.style, start_loss=start_loss, seed=work.seed)
 
 
-def people_of(music: Music, index: Index, length: int, kin: Mapping[str, set[str]]) -> dict[str, Any]:
-    """Return what the measures say of people's own pieces; of training pieces where none was held out.
+def bits_of(drawn: Sequence[Sequence[np.ndarray]], music: Music, recipe: Recipe) -> list[float | None]:
+    """Return what a note of the samples of each snapshot, note arrays, costs under an n-gram of the style's music."""
+    metre = music.encoding.metres[music.usual_metre]
+    events = [[encode(notes, music.encoding, metre) for notes in samples] for samples in drawn]
+    learnt, _ = music.learnt_and_asked()
+    down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
+    return sample_bits(learnt, events, music.encoding, down=down, up=up)
 
-    How much people quote is told by the training pieces too, each held against all but its family.
+
+def people_of(music: Music, index: Index, recipe: Recipe, kin: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Return what the measures say of people's own pieces, held out or not, each held against all but its family.
+
+    What an n-gram gives them is told by what was held out only.
 
     Parameters
     ----------
     kin
         For each piece those akin to it that a base heard.
     """
-    heldout, train = music.note_arrays("heldout"), music.note_arrays("train")
+    heldout, train, length = music.note_arrays("heldout"), music.note_arrays("train"), recipe.samples.notes
     families = {piece: {*family, *kin.get(piece, ())} for piece, family in music.families().items()}
-    if heldout:
-        return human_reference(heldout, index, length, families, train)
-    return human_reference(train, index, length, families)
+    level = human_reference(heldout, index, length, families, train)
+    bits = people_bits_of(music, recipe)
+    return level if bits is None else {**level, "ngram_bits": bits}
+
+
+def people_bits_of(music: Music, recipe: Recipe) -> list[float] | None:
+    """Return what an n-gram of a style gives music held out from it, [mean, 95th percentile]; None without any."""
+    learnt, asked = music.learnt_and_asked()
+    down, up = recipe.training.transpose_down_semitones, recipe.training.transpose_up_semitones
+    return people_bits(learnt, asked, music.encoding, recipe.samples.notes, down=down, up=up)

@@ -25,8 +25,8 @@ _DIGITS = 4
 
 def listen(
     storage: Storage, work: Work, run: str, epoch: int, *, settings: str, music: Music, index: Index
-) -> dict[str, Any]:
-    """Return the measures of one snapshot's samples, composing them when they are not there yet.
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return the measures of one snapshot's samples, and their notes, composing them when they are not there yet.
 
     Parameters
     ----------
@@ -39,11 +39,12 @@ def listen(
     kept = storage.read_json(key) if storage.exists(key) else {}
     if kept.get("settings") != settings:
         kept = {"settings": settings, **_composed(storage, work, run, epoch, music)}
-    elif kept["measures_version"] == CODE_VERSIONS["measures"]:
-        return dict(kept["measures"])
-    measures = snapshot_measures([notes_of(one) for one in kept["samples"]], notes_of(kept["greedy"]), index)
-    storage.write_json(key, {**kept, "measures_version": CODE_VERSIONS["measures"], "measures": measures})
-    return measures
+    notes = [notes_of(one) for one in kept["samples"]]
+    if kept.get("measures_version") != CODE_VERSIONS["measures"]:
+        measures = snapshot_measures(notes, notes_of(kept["greedy"]), index)
+        kept = {**kept, "measures_version": CODE_VERSIONS["measures"], "measures": measures}
+        storage.write_json(key, kept)
+    return dict(kept["measures"]), notes
 
 
 def _composed(storage: Storage, work: Work, run: str, epoch: int, music: Music) -> dict[str, Any]:

@@ -42,31 +42,22 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
 
 def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Count the n-grams that the network has to beat."""
-    import numpy as np
-
     from farm.music import baselines
-    from farm.music.batches import blocks
-    from farm.music.encoding import N_COLUMNS
-    from farm.music.features import Features
     from farm.training.loading import load_music
 
     # A common base has velocity where any style has; a base file may not.
     given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
     music = load_music(Storage(work.root), work.style, given)
-    training = work.recipe.training
-    reach = {"down": training.transpose_down_semitones, "up": training.transpose_up_semitones}
-    known, asked = music.events("train"), music.events("heldout")
-    if not asked:  # as the network is judged then: on the last bars of each piece
-        begun, ends = blocks(Features(music.encoding).told(known))
-        known = [part.told[: part.end, :N_COLUMNS] for part in begun]
-        asked = [np.concatenate([part.told[:1], part.told[part.first :]])[:, :N_COLUMNS] for part in ends]
-    return dict(baselines.evaluate(known, asked, music.encoding, **reach))
+    learnt, asked = music.learnt_and_asked()
+    down, up = work.recipe.training.transpose_down_semitones, work.recipe.training.transpose_up_semitones
+    return dict(baselines.evaluate(learnt, asked, music.encoding, down=down, up=up))
 
 
 def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Train the style's network, or go on where an earlier attempt ended."""
     from farm.scheduling.kinds import fit_of
     from farm.scheduling.starts import load_start
+    from farm.scheduling.style_check import style_check
     from farm.training.loading import choose_encoding, split_events
 
     storage = Storage(work.root)
@@ -80,6 +71,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         ledger.report_progress(storage, work.style, work.recipe.name, stage="train", **facts)
 
     encoding, _ = choose_encoding(storage, work.style, start.encoding if start else None)
+    asked = {"start_from": start.weights, "is_of_style": style_check(storage, work, encoding)} if start else {}
     heard, heldout = split_events(storage, work.style, encoding)
     result = fit_of(work.recipe)(
         storage,
@@ -92,7 +84,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         seed=work.seed,
         n_threads=work.threads,
         report=report,
-        **({"start_from": start.weights} if start else {}),  # not every kind can start from another network
+        **asked,  # not every kind can start from another network
     )
     return {**result, "run": run, "outputs": [layout.metrics(work.style, run), layout.run_recipe(work.style, run)]}
 

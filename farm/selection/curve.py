@@ -63,6 +63,17 @@ class Curve:
             return int(self.metrics.epochs[self.region[0] + index])
         return self.plateau_first if self.converged else self.safe_last
 
+    @property
+    def turned(self) -> int | None:
+        """The epoch from which a run that overfits only learns by heart: its held-out loss was at its best there.
+
+        It is where to look first when samples can tell whether the music holds by then, which the curve cannot: on
+        small corpora it often still loops. None in runs from trained weights and where the held-out loss stays down.
+        """
+        if self.from_trained or self.by_heldout or self.heldout is None or not self.heldout.rises:
+            return None
+        return int(self.metrics.epochs[self.region[0] + self.heldout.first])
+
     def is_safe(self, epoch: int) -> bool:
         """Tell whether weights after `epoch` are from before every blow-up, with room to spare, and not in a spike."""
         if self.safe_last is None or not int(self.metrics.epochs[self.region[0]]) <= epoch <= self.safe_last:

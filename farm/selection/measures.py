@@ -59,7 +59,7 @@ def human_reference(
     families: Mapping[str, Collection[str]] | None = None,
     stand_ins: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Return people's level: the measures of pieces the network never saw, cut to the length of the samples.
+    """Return people's level: the measures of their pieces against the corpus, cut to the length of the samples.
 
     Longer excerpts have more chances of a long match, so pieces are cut into windows of `length` notes; a remainder
     shorter than half of it is left out unless it is the whole piece.
@@ -74,43 +74,39 @@ def human_reference(
         For each piece the ids of its near relations in the index, itself included, which are not searched. Give it when
         training pieces stand in for held-out ones.
     stand_ins
-        Training pieces that tell, besides the others, how much people quote: a percentile needs more music than most
-        styles hold out. Some of their windows are taken, evenly. They are not sought in the `figures` of the index,
-        where a piece cannot be told from itself.
+        Training pieces that tell people's level besides the others: a percentile needs more music than most styles hold
+        out. Some of their windows are taken, evenly. They are not sought in the `figures` of the index, where a piece
+        cannot be told from itself.
 
     Returns
     -------
-    Per measure [mean, percentile]; `lcs` instead of `lcs_mean`; pieces, windows: counts; weak: true when there are
-    fewer than four pieces or eight windows; quotes {pieces, weights}: how many pieces, stand-ins too, and by view the
-    weight of the weightiest quote of each window. No pieces give only the counts and weak.
+    Per measure [mean, percentile]; `lcs` instead of `lcs_mean`; pieces, windows: counts, stand-ins too; weak: true when
+    there are fewer than four pieces or eight windows; quotes {pieces, weights}: by view the weight of the weightiest
+    quote of each window. No pieces give only the counts and weak.
     """
-    rows, n_pieces = [], 0
-    for piece in sorted(heldout):
-        windows = cut_windows(heldout[piece], length)
-        exclude = (families or {}).get(piece, ())
-        rows += [_measure(window, index, exclude) for window in windows]
-        n_pieces += bool(windows)
-    others = [
-        (piece, window) for piece in sorted(stand_ins or {}) for window in cut_windows((stand_ins or {})[piece], length)
-    ]
-    others = others[:: max(1, -(-len(others) // _MOST_STAND_INS))]
-    told = [weights(row["quotes"]) for row in rows]
-    known = replace(index, figures=None)
-    told += [weights(known.measure(window, (families or {}).get(piece, ()))["quotes"]) for piece, window in others]
+    known, others = replace(index, figures=None), _windows(stand_ins or {}, length)
+    asked = [(index, piece, window) for piece, window in _windows(heldout, length)]
+    asked += [(known, piece, window) for piece, window in others[:: max(1, -(-len(others) // _MOST_STAND_INS))]]
+    rows = [_measure(window, corpus, (families or {}).get(piece, ())) for corpus, piece, window in asked]
+    n_pieces = len({piece for _, piece, _ in asked})
     reference: dict[str, Any] = {
         "pieces": n_pieces,
         "windows": len(rows),
         "weak": n_pieces < _MIN_PIECES or len(rows) < _MIN_WINDOWS,
     }
-    if told:
-        quoting = {"pieces": n_pieces + len({piece for piece, _ in others})}
-        reference["quotes"] = {**quoting, "weights": {name: [one[name] for one in told] for name in FIXED}}
+    if rows:
+        told = [weights(row["quotes"]) for row in rows]
+        reference["quotes"] = {"pieces": n_pieces, "weights": {name: [one[name] for one in told] for name in FIXED}}
     for name in rows[0] if rows else ():
         if name not in _NO_NUMBERS:
             values = [row[name] for row in rows]
             percentile = 5 if name in _MORE_IS_BETTER else 95
             reference[name] = [float(np.mean(values)), float(np.percentile(values, percentile))]
     return reference
+
+
+def _windows(pieces: Mapping[str, np.ndarray], length: int) -> list[tuple[str, np.ndarray]]:
+    return [(piece, window) for piece in sorted(pieces) for window in cut_windows(pieces[piece], length)]
 
 
 def _measure(notes: np.ndarray, index: Index, exclude: Collection[str]) -> dict[str, Any]:

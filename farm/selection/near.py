@@ -25,7 +25,7 @@ SEED = 6  # symbols
 _BLOCK = 16  # symbols compared at once
 _LONGEST = 256  # symbols; longer runs are told as this long
 _LEAST_GAP = 5  # 48ths of a beat
-_MOST_PAIRS = 1 << 19  # followed at once; bounds memory
+_MOST_PAIRS = 1 << 17  # followed at once; bounds memory
 _COMMON = 20_000  # a figure that stands in more places is nobody's, and is not looked up
 _LEAST_AFTER = 3  # symbols on the far side of an altered note: fewer agree by chance
 _BRIDGES = ((1, 1), (2, 2), (3, 3), (1, 2), (2, 1), (1, 3), (3, 1))  # symbols of query and corpus that may differ
@@ -153,11 +153,9 @@ class _Pair:
 
     def equal(self, i: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Tell whether symbols and gaps are equal; i counts from the query's first symbol."""
-        i = np.clip(i + 1, 0, len(self.ours) - 1)
-        at = np.clip(at, 0, len(self.corpus.symbols) - 1)
-        return (self.ours[i] == self.corpus.symbols[at]) & (
-            np.abs(self.gaps[i] - self.corpus.gaps[at]) <= self.tolerance[i]
-        )
+        i, symbols, gaps = i + 1, self.corpus.symbols, self.corpus.gaps
+        apart = np.abs(_taken(self.gaps, i) - _taken(gaps, at))
+        return (_taken(self.ours, i) == _taken(symbols, at)) & (apart <= _taken(self.tolerance, i))
 
     def run(self, i: np.ndarray, at: np.ndarray, way: int) -> np.ndarray:
         """Return how many symbols are equal on end from each pair of positions, onwards (way 1) or back (-1)."""
@@ -192,17 +190,23 @@ class _Pair:
         interval, time, inside = np.zeros(len(i), np.int64), np.zeros(len(i), np.int64), np.ones(len(i), bool)
         allowed = np.full(len(i), _LEAST_GAP)
         for step in range(ours):
-            where = np.clip(i + step + 1, 0, len(self.ours) - 1)
-            inside &= self.ours[where] >= 0
-            interval += self.ours[where] // REST - 128
-            time += self.gaps[where]
-            allowed = np.maximum(allowed, self.tolerance[where])
+            where = i + step + 1
+            symbols = _taken(self.ours, where)
+            inside &= symbols >= 0
+            interval += symbols // REST - 128
+            time += _taken(self.gaps, where)
+            allowed = np.maximum(allowed, _taken(self.tolerance, where))
         for step in range(theirs):
-            where = np.clip(at + step, 0, len(self.corpus.symbols) - 1)
-            inside &= self.corpus.symbols[where] >= 0
-            interval -= self.corpus.symbols[where] // REST - 128
-            time -= self.corpus.gaps[where]
+            symbols = _taken(self.corpus.symbols, at + step)
+            inside &= symbols >= 0
+            interval -= symbols // REST - 128
+            time -= _taken(self.corpus.gaps, at + step)
         return inside & (interval == 0) & (np.abs(time) <= allowed)
+
+
+def _taken(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return the values at some positions; one outside is that of the nearer end."""
+    return values.take(at, mode="clip")
 
 
 def _hashes(symbols: np.ndarray) -> np.ndarray:

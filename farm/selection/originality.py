@@ -95,10 +95,11 @@ class Index:
         Returns
         -------
         cov8, cov12, cov16: share of notes inside a match of so many notes; lcs: notes of the longest match; known2,
-        known3: share of runs of two and three tokens of the merged stream that stand in the corpus; longest: {notes,
-        piece, bar, view, sample_start} of the longest match, the piece None and notes 0 without any. `bar` is where
-        it begins in that piece, `sample_start` the index of its first note in the view. near8, near12, near16 and
-        quotes: as cov and longest with at most one note altered, see `quotes`.
+        known3: share of runs of two and three tokens of the merged stream that stand in this corpus itself, not beside
+        it, for they tell whether the music is of the style; longest: {notes, piece, bar, view, sample_start} of the
+        longest match, the piece None and notes 0 without any. `bar` is where it begins in that piece, `sample_start`
+        the index of its first note in the view. near8, near12, near16 and quotes: as cov and longest with at most one
+        note altered, see `quotes`.
         """
         banned = frozenset(exclude)
         found: dict[str, Any] = {f"cov{length}": 0.0 for length in LENGTHS}
@@ -111,6 +112,8 @@ class Index:
             for corpus in (self, *self.beside):
                 skipped = corpus.skipped(banned)
                 own, ranges = corpus.views[name].match(query, skipped)
+                if name == "merged" and corpus is self and len(own) > 3:
+                    known = {f"known{n}": float(np.mean(own[: 1 - n] >= n)) for n in (2, 3)}
                 lengths = np.maximum(lengths, own)
                 if own.max(initial=0) > 0 and own.max() + 1 > longest["notes"]:
                     at = int(np.argmax(own))
@@ -128,8 +131,6 @@ class Index:
                 begins = np.flatnonzero(lengths >= length - 1)
                 share = covered(begins, lengths[begins] + 1, len(lengths) + 1)
                 found[f"cov{length}"] = max(found[f"cov{length}"], share)
-            if name == "merged" and len(lengths) > 3:
-                known = {f"known{n}": float(np.mean(lengths[: 1 - n] >= n)) for n in (2, 3)}
         longest = max([longest, *afar.values()], key=lambda one: one["notes"])
         return {**found, "lcs": float(longest["notes"]), **known, "longest": longest, **self._near(notes, banned, afar)}
 

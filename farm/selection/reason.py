@@ -8,7 +8,8 @@ Short sentences, the pick first, then the curve, the samples, and what to do whe
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from farm.selection.candidates import Candidate, Levels, Onsets
+from farm.selection.candidates import Candidate, Levels, Onsets, faults
+from farm.selection.choosing import Pick
 from farm.selection.curve import Curve
 
 _LATE_SHARE = 0.75  # of the epochs judged, after which a gain of the held-out loss is a late one
@@ -27,8 +28,8 @@ _CLASSES = {
 _LEVELLED = {
     "loops": "Every snapshot to trust repeats itself, and longer training would not change it: the curve is flat; "
     "give it more music.",
-    "too-random": "Every snapshot to trust is too random, and longer training would not change it: the curve is flat; "
-    "give it more music.",
+    "too-random": "Every snapshot to trust is too random, and the curve is flat: give it more music, or let it compose "
+    "at a lower temperature (samples in the recipe).",
 }
 
 
@@ -37,17 +38,16 @@ def tell(
     candidates: Sequence[Candidate],
     onsets: Onsets,
     against: Levels,
-    epoch: int | None,
-    verdict: str,
-    why: str,
+    pick: Pick,
 ) -> str:
     """Return why this epoch, or why none, as sentences with a space between them."""
+    epoch, verdict, why = pick.epoch, pick.verdict, pick.why
     provisional = verdict in ("not-converged", "blew-up", "unstable")
     if epoch is None:
         head = "No epoch is fit to use."
     else:
         head = f"Epoch {epoch} is the best there is, for now." if provisional else f"Epoch {epoch} is the pick."
-    sentences = [head, *_about_curve(curve, epoch)]
+    sentences = [head, *_about_nearest(pick.nearest, onsets), *_about_curve(curve, epoch, why == "turned")]
     heard = [candidate for candidate in candidates if candidate.heard]
     if heard:
         sentences += _about_samples(heard, onsets, against, epoch, why)
@@ -69,7 +69,19 @@ def tell(
     return " ".join(sentences)
 
 
-def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
+def _about_nearest(nearest: Candidate | None, onsets: Onsets) -> list[str]:
+    """Return which snapshot comes nearest to being fit, and what it lacks."""
+    if nearest is None:
+        return []
+    words = {"copying": "it copies", "looping": "it repeats itself", "random": "it is too random"}
+    lacks = " and ".join(words[fault] for fault in faults(nearest, onsets))
+    if not lacks:
+        begun = onsets.memo is not None and nearest.epoch > onsets.memo
+        lacks = "copying has begun before it" if begun else "the snapshots beside it are worse, so it may be chance"
+    return [f"Epoch {nearest.epoch} comes nearest, but {lacks}."]
+
+
+def _about_curve(curve: Curve, epoch: int | None, is_turned: bool) -> list[str]:
     metrics = curve.metrics
     if len(metrics.loss) == 0:
         if metrics.n_recorded:
@@ -85,7 +97,7 @@ def _about_curve(curve: Curve, epoch: int | None) -> list[str]:
     told = ["It started from a trained base."] if curve.from_trained else []
     told.append(sentence + ".")
     if curve.plateau_first is not None and curve.verdict != "did-not-learn":
-        told += [*_about_signal(curve)]
+        told += [*_about_signal(curve, is_turned)]
     if metrics.retry is not None:
         broke_at, went_on = metrics.retry
         told.append(
@@ -124,7 +136,7 @@ def _by_heart(curve: Curve) -> bool:
     return heldout.rises or heldout.rise > _TURNED_SHARE or heldout.first < _LATE_SHARE * (end - begin)
 
 
-def _about_signal(curve: Curve) -> list[str]:
+def _about_signal(curve: Curve, is_turned: bool) -> list[str]:
     epochs, heldout = curve.metrics.epochs, curve.heldout
     told = []
     if heldout is not None and heldout.usable:
@@ -135,15 +147,19 @@ def _about_signal(curve: Curve) -> list[str]:
         if heldout.rise <= _TURNED_SHARE:
             return [f"T{lowest[1:]} from epoch {first} on and does not turn up, so it decides."]
         if curve.from_trained:
-            return [
-                f"At epoch {first} {lowest}; what a trained base learns after that it learns by heart, so this loss "
-                "decides."
-            ]
+            return [f"At epoch {first} {lowest}, and it turns up later, so it asks for that epoch."]
         return [f"T{lowest[1:]} from epoch {first} on and turns up but little, so it decides."]
     if curve.converged:
         told.append(f"Most of the way was done at epoch {curve.plateau_first}")
         told[0] += f" and the curve is flat from epoch {curve.plateau_flat}." if curve.plateau_flat is not None else "."
-    if heldout is not None and (heldout.rises or (not curve.converged and _by_heart(curve))):
+    if heldout is not None and is_turned:
+        first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
+        since = f"from epoch {first} on as good as its best ({heldout.best_loss:.2f}, epoch {best})"
+        told.append(
+            f"The loss on held-out music was {since} and rose later: what is learnt then is learnt by heart, so the "
+            f"first snapshot from epoch {first} on is taken whose samples hold."
+        )
+    elif heldout is not None and (heldout.rises or (not curve.converged and _by_heart(curve))):
         first, best = (int(epochs[curve.region[0] + index]) for index in (heldout.first, heldout.best))
         told.append(
             f"The loss on held-out music was best at epoch {best} and rose after it, so it does not decide."
@@ -178,10 +194,15 @@ def _about_samples(
 def _about_loops(heard: Sequence[Candidate], onsets: Onsets) -> str:
     """Return when the loops end, and whether they come back."""
     by_greedy = onsets.by_greedy
-    what = (
-        "The likeliest continuation repeats itself" if by_greedy else "The samples loop more than people do, or wander,"
-    )
     bad = [c.epoch for c in heard if (bool(c.looping_greedy) if by_greedy else c.looping or c.loose)]
+    told = {
+        "loop more than people do": any(c.looping for c in heard),
+        "stray from the style": any(c.loose for c in heard),
+    }
+    if by_greedy:
+        what = "The likeliest continuation repeats itself"
+    else:
+        what = "The samples " + " or ".join(words for words, is_so in told.items() if is_so)
     if onsets.fluent is None:
         return f"{what} in {'every snapshot' if len(bad) == len(heard) else 'all but single snapshots'}."
     back = sum(epoch > onsets.fluent for epoch in bad)

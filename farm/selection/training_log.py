@@ -28,7 +28,14 @@ _HELDOUT = ("val_", "valid_", "validation_", "eval_")
 _NAMES = {"loss": _LOSS, "val_loss": tuple(f"{prefix}loss" for prefix in _HELDOUT)}
 _SHARES = ("accuracy", "val_accuracy")
 _MOST_SHARE = 1.01  # rounding may take a share past 1
-_PEOPLE = ("lcs", "distinct4", "loop_share", "known2", "known3")  # measures that `farm.selection.candidates` asks for
+_PEOPLE = (
+    "lcs",
+    "distinct4",
+    "loop_share",
+    "known2",
+    "known3",
+    "ngram_bits",
+)  # measures that `farm.selection.candidates` asks for
 
 
 @dataclass(frozen=True)

@@ -16,27 +16,15 @@ from typing import Any
 import numpy as np
 
 from farm.config import Selection
-from farm.selection.candidates import Candidate, Levels, Onsets, find_onsets, levels, passes, read_candidates
+from farm.selection.candidates import Candidate, Levels, Onsets, find_onsets, levels, read_candidates
+from farm.selection.choosing import Pick, choose
 from farm.selection.confidence import confidence
 from farm.selection.curve import Curve, analyse
 from farm.selection.metrics import Metrics, read_metrics, whole
 from farm.selection.reason import tell
 from farm.selection.rows import measures_of, plain, row
 
-_HEALTHY = ("healthy", "healthy-then-blowup", "healthy-then-divergence", "healthy-then-nan", "blowup-and-recovery")
 _SPARSE_SHARE = 0.2  # of the run between the snapshots on both sides of the pick
-_NEAR_SHARE = 0.2  # of the gap between two snapshots: the one before the target is taken when it is so near
-
-
-@dataclass(frozen=True)
-class Pick:
-    """The outcome of the rule: an epoch or none, the class, and whether a musician may use it."""
-
-    epoch: int | None
-    verdict: str
-    provisional: bool
-    fit: bool
-    why: str  # the one thing that kept it from being fit, or moved it; "" when nothing did
 
 
 @dataclass(frozen=True)
@@ -76,10 +64,11 @@ def judge(
 
     Returns
     -------
-    As in the contract, with `fit`, `flags`, `signal` ('heldout', 'shoulder' or null) besides, and what was seen:
-    `metrics` (the columns up to the first loss that is no number), `human`, `start_loss`, `seed`; the measures of the
-    samples are in `candidates`. `epoch` is null when nothing is fit to use. An empty table gives no epoch and
-    'not-converged'.
+    As in the contract, with `fit`, `flags`, `signal` besides ('heldout' or 'shoulder', the loss that decides; 'turned'
+    where the held-out loss turned up and samples decide from there on; or null), `nearest` (the epoch that comes
+    nearest to being fit where none is), and what was seen: `metrics` (the columns up to the first loss that is no
+    number), `human`, `start_loss`, `seed`; the measures of the samples are in `candidates`. `epoch` is null when
+    nothing is fit to use. An empty table gives no epoch and 'not-converged'.
     """
     people = (human or {}).get("corpus_heldout", human)
     known = [snapshot for snapshot in snapshots if whole(snapshot.get("epoch")) is not None]
@@ -127,10 +116,11 @@ def _judge(
         "blow_up": curve.blow_up,
         "repetition_ends": onsets.fluent,
         "copying_begins": onsets.memo,
-        "signal": None if curve.target is None else "heldout" if curve.by_heldout else "shoulder",
+        "signal": _signal(curve, pick),
         "flags": _flags(reading, against),
         "confidence": sure,
-        "reason": tell(curve, reading.candidates, onsets, against, pick.epoch, pick.verdict, pick.why),
+        "nearest": None if pick.nearest is None else pick.nearest.epoch,
+        "reason": tell(curve, reading.candidates, onsets, against, pick),
         "neighbours": _neighbours(epochs, pick.epoch),
         "overruled_by": None,
         "rule": rule.model_dump(),
@@ -142,59 +132,10 @@ def _judge(
     }
 
 
-def choose(curve: Curve, candidates: Sequence[Candidate], onsets: Onsets) -> Pick:
-    """Return the snapshot the rule takes.
-
-    First the one the curve asks for: the first safe snapshot from the target on (the one before when it is nearly
-    there), or the last safe one. Then the samples: before copying begins, after the loops end.
-    """
-    safe = [candidate for candidate in candidates if candidate.safe]
-    broken = curve.verdict in ("blew-up", "unstable", "not-converged")
+def _signal(curve: Curve, pick: Pick) -> str | None:
     if curve.target is None:
-        return Pick(None, curve.verdict, False, False, "curve")
-    if not safe:
-        return Pick(None, curve.verdict, False, False, "no-safe-snapshot")
-    wanted = _from_curve(safe, curve.target)
-    if not any(candidate.heard for candidate in safe):
-        return Pick(wanted.epoch, curve.verdict, broken, not broken, "unheard")
-    good = [candidate for candidate in safe if passes(candidate, onsets) and _between(candidate, onsets)]
-    if not good:
-        return _unfit(curve, safe, onsets)
-    later = [candidate for candidate in good if candidate.epoch >= wanted.epoch]
-    taken = later[0] if later else good[-1]
-    why = "" if taken is wanted else "later" if later else "earlier"
-    return Pick(taken.epoch, curve.verdict, broken, not broken, why)
-
-
-def _unfit(curve: Curve, safe: Sequence[Candidate], onsets: Onsets) -> Pick:
-    """Return no epoch, and what the samples of the safe snapshots lack."""
-    memo, fluent = onsets.memo, onsets.fluent
-    if memo is not None and (fluent is None or memo <= fluent):
-        return Pick(None, "memorizes-before-fluent", False, False, "memo")
-    heard = [candidate for candidate in safe if candidate.heard]
-    if all(candidate.copying for candidate in heard if fluent is not None and candidate.epoch >= fluent) and any(
-        candidate.copying for candidate in heard
-    ):
-        why = "copies"
-    else:
-        why = "too-random" if all(candidate.loose for candidate in heard) else "loops"
-    return Pick(None, curve.verdict if curve.verdict not in _HEALTHY else why, False, False, why)
-
-
-def _between(candidate: Candidate, onsets: Onsets) -> bool:
-    after = onsets.fluent is not None and candidate.epoch >= onsets.fluent
-    return after and (onsets.memo is None or candidate.epoch < onsets.memo)
-
-
-def _from_curve(safe: Sequence[Candidate], target: int) -> Candidate:
-    after = next((index for index, candidate in enumerate(safe) if candidate.epoch >= target), None)
-    if after is None:
-        return safe[-1]
-    if after > 0:
-        before = safe[after - 1]
-        if target - before.epoch <= _NEAR_SHARE * (safe[after].epoch - before.epoch):
-            return before
-    return safe[after]
+        return None
+    return "heldout" if curve.by_heldout else "turned" if pick.why == "turned" else "shoulder"
 
 
 def _neighbours(epochs: Sequence[int], epoch: int | None) -> list[int]:

@@ -18,7 +18,8 @@ import pandas as pd
 from farm import layout
 from farm.config import digest
 from farm.corpus.tables import note_parts, read_pieces
-from farm.music.encoding import FREE, NOMINAL_BPM, NOTE, VELOCITY_BAND, Encoding, encode
+from farm.music.batches import blocks
+from farm.music.encoding import FREE, N_COLUMNS, NOMINAL_BPM, NOTE, VELOCITY_BAND, Encoding, encode
 from farm.music.features import N_TOLD, Features
 from farm.music.grid import GridLoss, choose_grid, grid_losses
 from farm.storage import Storage
@@ -61,6 +62,18 @@ class Music:
 
     def events_of(self, piece: str) -> np.ndarray:
         return encode(self.notes[piece], self.encoding, self.pieces["time_signature"][piece])
+
+    def learnt_and_asked(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the events that an n-gram learns, and people's that it is asked about: those a network is judged on.
+
+        Without pieces to hold out these are the last bars of each piece, behind a START row.
+        """
+        learnt, asked = self.events("train"), self.events("heldout")
+        if asked:
+            return learnt, asked
+        begun, ends = blocks(Features(self.encoding).told(learnt))
+        learnt = [part.told[: part.end, :N_COLUMNS] for part in begun]
+        return learnt, [np.concatenate([part.told[:1], part.told[part.first :]])[:, :N_COLUMNS] for part in ends]
 
     def families(self) -> dict[str, list[str]]:
         """Return for each piece all pieces of its family, itself included."""

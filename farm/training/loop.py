@@ -27,7 +27,15 @@ from farm.training.backend import prepare
 from farm.training.devices import explain, is_gpu_there
 from farm.training.memory import available_bytes, estimate_bytes, refuse_what_cannot_fit
 from farm.training.record import Record
-from farm.training.stopping import RETRY_SHARE, best_line, is_broken, progress, stop_reason, untrained_loss
+from farm.training.stopping import (
+    RETRY_SHARE,
+    best_line,
+    is_broken,
+    limit_reached,
+    progress,
+    stop_reason,
+    untrained_loss,
+)
 
 if TYPE_CHECKING:
     from farm.training.trainee import Trainee
@@ -35,7 +43,12 @@ if TYPE_CHECKING:
 _LEAST_NOTES = 32
 _LEAST_BLOCK_NOTES = 20  # of a piece, that its end may be held out, see `farm.music.batches.blocks`
 
+STYLE_EVERY = 4  # epochs between two questions whether a run is of its style
+STYLE_MOST = 60  # epochs after which it is no longer asked
+
 Report = Callable[[dict[str, Any]], None]
+OfStyle = Callable[[Mapping[str, np.ndarray]], bool]
+"""Tells of averaged weights whether what they compose is of the style yet."""
 
 
 def fit(
@@ -50,6 +63,7 @@ def fit(
     seed: int,
     n_threads: int = 1,
     start_from: Mapping[str, np.ndarray] | None = None,
+    is_of_style: OfStyle | None = None,
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a style until nothing better can follow or a limit of the recipe, or go on where an earlier attempt ended.
@@ -65,6 +79,9 @@ def fit(
         Processor threads; they are set once per process, before the first training.
     start_from
         Weights by name of a network of the same architecture and encoding.
+    is_of_style
+        Asked where the held-out loss has levelled: for as long as the answer is no, training goes on, up to 60 epochs.
+        A base knows a style's notes before it composes them.
     report
         Called after every epoch with epoch, max_epochs, loss, val_bits_per_note, seconds_left.
 
@@ -102,7 +119,7 @@ def fit(
         }
         about = _about(recipe, seed, shape, encoding, backend, start_loss)
         storage.write_json(layout.run_recipe(style, run), {**about, **facts})
-        stopped = _run(trainee, record, recipe, start_loss, report)
+        stopped = _run(trainee, record, recipe, start_loss, is_of_style, report)
     except Exception as error:  # of whatever type a backend raises when its device fails; all others go on up
         told = explain(style, error, len(record.lines), recipe.training.batch_windows)
         if told is None:
@@ -142,7 +159,14 @@ def _about(
     }
 
 
-def _run(trainee: "Trainee", record: Record, recipe: Recipe, start_loss: float | None, report: Report | None) -> str:
+def _run(
+    trainee: "Trainee",
+    record: Record,
+    recipe: Recipe,
+    start_loss: float | None,
+    is_of_style: OfStyle | None,
+    report: Report | None,
+) -> str:
     """Train epoch after epoch; return why it ended."""
     training = recipe.training
     state = record.resume()
@@ -151,6 +175,10 @@ def _run(trainee: "Trainee", record: Record, recipe: Recipe, start_loss: float |
     try:
         while True:
             stopped, broken = stop_reason(record.lines, recipe, start_loss), None
+            if stopped == "levelled" and is_of_style is not None and len(record.lines) < STYLE_MOST:
+                is_asked = len(record.lines) % STYLE_EVERY == 0
+                if not is_asked or not is_of_style(trainee.average()):
+                    stopped = limit_reached(record.lines, training)
             if stopped is None:
                 line = _epoch(trainee, len(record.lines) + 1, record.broke_at)
                 if not is_broken([*(past["loss"] for past in record.lines), line["loss"]]):

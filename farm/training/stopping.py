@@ -32,8 +32,11 @@ def stop_reason(lines: Sequence[Mapping[str, Any]], recipe: Recipe, start_loss: 
         return None
     training = recipe.training
     found = settled(read_metrics(lines), recipe.selection, training.patience_epochs, start_loss)
-    if found is not None:
-        return found
+    return found or limit_reached(lines, training)
+
+
+def limit_reached(lines: Sequence[Mapping[str, Any]], training: Training) -> str | None:
+    """Return which limit of the recipe ends training after these epochs: max_epochs, max_minutes, or None."""
     if lines[-1]["epoch"] >= training.max_epochs:
         return "max_epochs"
     if sum(line["seconds"] for line in lines) >= training.max_minutes * 60:

@@ -34,6 +34,7 @@ _MEASURES = {
     "excess_max": "quotes, times people’s",
     "known2": "2-grams of the corpus",
     "known3": "3-grams of the corpus",
+    "ngram_bits": "bits a note, by n-gram",
     "lcs_mean": "longest copy, mean",
     "lcs_max": "longest copy",
     "greedy_rep": "likeliest notes: repeats",
