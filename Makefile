@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check wheel clean
+.PHONY: run test check faults wheel clean
 
 run: .venv/installed
 	$(BIN)/farm run corpora.yaml
@@ -14,6 +14,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check farm tests bench
 	$(BIN)/ruff check farm tests bench
 	$(BIN)/mypy farm
+
+faults: .venv/installed
+	$(BIN)/python bench/faults.py
 
 wheel: .venv/installed
 	$(BIN)/python -m build --wheel --outdir dist .

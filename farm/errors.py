@@ -46,6 +46,14 @@ class StorageError(FarmError):
     """The artifacts folder cannot be read or written: disk full, no permission, torn file."""
 
 
+class DiskError(StorageError):
+    """The disk, or the way to it, failed; it may go well the next time."""
+
+
+class FencedError(StorageError):
+    """Another attempt has taken the place of this one, which was thought dead; it must write nothing more."""
+
+
 class BusyError(FarmError):
     """Another process owns the artifacts folder."""
 

@@ -16,6 +16,10 @@ ATTEMPTS = f"{LEDGER}/attempts.jsonl"
 RECEIPTS = f"{LEDGER}/receipts"
 LOCK = f"{LEDGER}/lock"
 PROGRESS = f"{LEDGER}/progress"
+FENCES = f"{LEDGER}/fences"
+THREADS = f"{LEDGER}/threads.json"
+ROOMS = (NOTES, PIECES, RUNS, BASES, CATALOG, SITE, LEDGER, CACHE)
+"""Every folder that the farm writes to."""
 
 
 def reading_notes(key: str) -> str:
@@ -120,6 +124,11 @@ def receipt(stage: str, style: str, recipe: str = "") -> str:
 def progress(style: str, recipe: str = "") -> str:
     """Return the small file that tells other shells how far a style is, or one of its recipes."""
     return f"{PROGRESS}/{style}/{recipe}.json" if recipe else f"{PROGRESS}/{style}.json"
+
+
+def fence(task: str) -> str:
+    """Return the file that says which attempt at a task may write."""
+    return f"{FENCES}/{task.replace('/', '.')}"
 
 
 def heard(run: str) -> str:

@@ -31,12 +31,18 @@ def describe(facts: Mapping[str, Any]) -> str:
         loss_text = f"loss {loss:.3f}" if loss is not None else "loss not finite"
         bits_text = f", held-out {bits:.2f} bits a note" if bits is not None else ""
         return f"epoch {facts['epoch']} of {facts['max_epochs']}, {loss_text}{bits_text}{left}"
-    if stage == "read":
+    if stage == "read" and "done" in facts:
         rate = f", {facts['pieces_per_second']:.1f} pieces/s" if facts.get("pieces_per_second") else ""
         return f"reading batch {facts['done']} of {facts['total']} ({facts['files']} files){rate}"
     if stage == "judge" and "done" in facts:
         return f"listening to snapshot {facts['done']} of {facts['total']}"
-    words = {"baseline": "counting n-grams", "judge": "judging", "publish": "publishing", BASE: "choosing what to hear"}
+    words = {
+        "read": "reading",
+        "baseline": "counting n-grams",
+        "judge": "judging",
+        "publish": "publishing",
+        BASE: "choosing what to hear",
+    }
     return words.get(stage, stage)
 
 

@@ -21,7 +21,7 @@ from farm.config import Filters
 from farm.corpus.batching import READER_VERSION, Batch, make_batches
 from farm.corpus.reading_batches import BATCH_PIECES, read_notes, read_rows
 from farm.corpus.sources import InputFile
-from farm.corpus.states import check_states, judge
+from farm.corpus.states import check_states, check_unchanged, judge
 from farm.corpus.tables import PIECES, STATES, to_bytes
 from farm.errors import StyleError
 from farm.music.families import families_of
@@ -61,12 +61,14 @@ def clean_style(
     Raises
     ------
     StyleError
-        When no piece can be read; the pieces table is written first, so that every reason can be looked up.
+        When no piece can be read; the pieces table is written first, so that every reason can be looked up. When files
+        are no longer those that were listed; nothing is written then.
     """
     batches = make_batches(files, filters)
     readings = pa.concat_tables([BATCH_PIECES.empty_table(), *(read_rows(batch.key, storage) for batch in batches)])
     rows = judge(files, readings, filters)
     check_states(style, files, rows)
+    check_unchanged(style, files, rows)
     reading = rows[rows["state"] == "read"]
     thin = thinning(int(reading["notes"].sum()))
     parts, pieces, prints = _write_parts(style, reading["piece_id"], batches, storage, thin)

@@ -20,6 +20,8 @@ from farm.corpus.tables import STATES
 from farm.errors import StyleError
 
 _SKIPPED = ("no-notes", "drums-only", "no-piano")
+_CHANGED = ("changed", "unreadable")  # failures of files whose bytes were hashed before
+_SHOWN = 3
 _OWN = ("tune", "piece_id", "content", "time_base", "notes")
 _ROW = ("file", "reading", "state", "reason", "duplicate_of", *_OWN)
 
@@ -98,4 +100,23 @@ def check_states(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> 
         raise StyleError(
             f"{style}: {len(files)} input files, {distinct} of them distinct, {len(accounted)} accounted for, "
             f"{strange} in no known state; list each folder in one source only, or report this as a fault of the farm"
+        )
+
+
+def check_unchanged(style: str, files: Sequence[InputFile], rows: pd.DataFrame) -> None:
+    """Check that every file was read as it was listed: a style of half old and half new files is none.
+
+    Raises
+    ------
+    StyleError
+        When a file has changed or gone in between; it names the first of them.
+    """
+    failures = zip(rows["file"], rows["reason"], strict=True)
+    changed = [files[number] for number, reason in failures if (reason or "").partition(":")[0] in _CHANGED]
+    paths = [file.path for file in changed if file.is_wanted]
+    if paths:
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        raise StyleError(
+            f"{style}: {len(paths)} of its {len(files)} files changed or went while they were read "
+            f"({', '.join(paths[:_SHOWN])}{more}); run again when nothing writes to them"
         )

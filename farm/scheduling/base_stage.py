@@ -46,7 +46,7 @@ def train_base(work: BaseWork, told: Mapping[str, Any]) -> dict[str, Any]:
     told
         `unread`: styles that could not be read, with the reason; `before`: the result of the last time or None.
     """
-    storage = Storage(work.root)
+    storage = work.storage()
     names = [style for style in work.settings if style not in told["unread"]]
     musics = {style: load_music(storage, style) for style in names}
     pieces = _pieces(musics)

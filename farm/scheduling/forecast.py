@@ -20,7 +20,7 @@ _AFTER = {"baseline": ("read",), "train": ("read",), "judge": ("train", "baselin
 def wall_seconds(states: Sequence[StyleState], base: BaseState | None, nodes: Sequence[Node]) -> float:
     """Return about how long a run takes from its first task to its last; 0 where nothing is stale."""
     most = max((node.cpus for node in nodes), default=1)
-    threads = min(threads_per_training(sum(node.cpus for node in nodes), stale_trainings(states)), most)
+    threads = min(threads_per_training(sum(node.cpus for node in nodes), len(stale_trainings(states))), most)
     steps = [step for state in states if not state.error for step in _steps_of(state, base, nodes, threads)]
     stale = {step.task.id for step in steps}
     for job in base.jobs if base else []:

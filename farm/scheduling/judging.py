@@ -21,6 +21,7 @@ from farm.scheduling.samples import listen
 from farm.scheduling.starts import copy_index, kin_in_base
 from farm.scheduling.work import CODE_VERSIONS, Work
 from farm.selection.measures import human_reference
+from farm.selection.metrics import read_metrics
 from farm.selection.originality import Index
 from farm.selection.surprise import people_bits, sample_bits
 from farm.selection.verdict import judge as judge_run
@@ -32,12 +33,13 @@ from farm.training.loading import Music, load_music
 
 def judge(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Write the samples and verdict.json of a run; return the verdict in short."""
-    storage = Storage(work.root)
+    storage = work.storage()
     run = receipts["train"]["result"]["run"]
     metrics = storage.read_lines(layout.metrics(work.style, run))
     epochs = snapshots.epochs(storage, work.style, run)
     conditions = {epoch: _conditions(storage, work, run, epoch) for epoch in epochs}
-    heard_as = digest([digest(metrics), sorted(conditions.items()), CODE_VERSIONS["measures"]])
+    curve = read_metrics(metrics).to_json()  # without what the clock says, and each epoch once
+    heard_as = digest([digest(curve), sorted(conditions.items()), CODE_VERSIONS["measures"]])
     verdict = _judged_again(storage, work, run, epochs, heard_as)
     if verdict is None:
         verdict = _judged(storage, work, receipts, run, metrics, conditions)

@@ -1,25 +1,34 @@
 """What has been done: receipts, attempts, progress, and who owns the artifacts folder.
 
 A receipt says for which inputs a stage of a style was finished; it is written after everything it speaks of.
-The lock is the kernel's (flock), so a dead owner leaves none behind.
+The lock is the kernel's (flock), so a dead owner leaves none behind. What a dead owner can leave are workers on other
+machines, or ones that were stopped: each task has a fence, a file with the token of the attempt that may write, and
+whoever takes the folder over takes all fences away.
 """
 
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 from farm import layout
 from farm.errors import BusyError, StorageError
-from farm.storage import Storage
+from farm.storage import Fence, Storage
+
+_LOCK_TRIES = 10  # `is_running` holds the lock for an instant, which must not stop anybody
+_LOCK_SECONDS = 0.05
 
 
 @contextmanager
 def owned(storage: Storage) -> Iterator[None]:
-    """Hold the artifacts folder for as long as the block runs; BusyError names the process that has it."""
+    """Hold the artifacts folder for as long as the block runs; BusyError names the process that has it.
+
+    Whatever workers of an owner before are still alive can write nothing more then.
+    """
     path = storage.path(layout.LOCK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,17 +39,33 @@ def owned(storage: Storage) -> Iterator[None]:
         ) from error
     with file:
         try:
+            _lock(storage, file)
+            file.truncate(0)
+            file.write(f"farm, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            file.flush()
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror}; free some space or choose another --artifacts") from error
+        for key in storage.list(layout.FENCES):
+            storage.delete(key)
+        for room in layout.ROOMS:
+            storage.sweep(room)
+        yield
+
+
+def _lock(storage: Storage, file: IO[str]) -> None:
+    for tries_left in reversed(range(_LOCK_TRIES)):
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            if tries_left:
+                time.sleep(_LOCK_SECONDS)
+                continue
             file.seek(0)
             owner = file.read().strip() or "another process"
             raise BusyError(
                 f"{storage.root}: {owner} is already working in this folder; wait for it, or use another --artifacts"
             ) from error
-        file.truncate(0)
-        file.write(f"farm, process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
-        file.flush()
-        yield
+        return
 
 
 def is_running(storage: Storage) -> bool:
@@ -48,12 +73,24 @@ def is_running(storage: Storage) -> bool:
     path = storage.path(layout.LOCK)
     if not path.exists():
         return False
-    with path.open("a+") as file:
+    with path.open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
     return False
+
+
+def open_fence(storage: Storage, task: str, attempt: int) -> Fence:
+    """Let an attempt at a task write, and none before it any more."""
+    fence = Fence(layout.fence(task), f"attempt {attempt} at {task} ({secrets.token_hex(4)})")
+    storage.write_text(fence.key, fence.token)
+    return fence
+
+
+def close_fence(storage: Storage, task: str) -> None:
+    """Let no attempt at a task write any more; it has ended."""
+    storage.delete(layout.fence(task))
 
 
 def read_receipts(storage: Storage, style: str, stages: Sequence[str], per_recipe: Sequence[str]) -> dict[str, Any]:
@@ -120,18 +157,24 @@ def attempts(storage: Storage) -> dict[tuple[str, str, str], int]:
 
 
 def report_progress(storage: Storage, style: str, recipe: str = "", **facts: Any) -> None:
-    """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most."""
+    """Tell other processes how far a style is. Not durable on purpose: it is worth a second at most.
+
+    Where it cannot be written it is not told: what a style stands or falls by is what it writes next.
+    """
+    storage.check_fence()
     path = storage.path(layout.progress(style, recipe))
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     told = {"style": style, "recipe": recipe, "time": time.time(), **facts}
-    temporary.write_text(json.dumps(told, allow_nan=False))
-    os.replace(temporary, path)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(told, allow_nan=False))
+        os.replace(temporary, path)
 
 
 def clear_progress(storage: Storage, style: str, recipe: str = "") -> None:
     """Forget what was told about a style or one of its recipes: nothing is at work on it now."""
-    storage.path(layout.progress(style, recipe)).unlink(missing_ok=True)
+    with suppress(OSError):
+        storage.path(layout.progress(style, recipe)).unlink(missing_ok=True)
 
 
 def forget_progress(storage: Storage, style: str) -> None:

@@ -18,13 +18,14 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from farm.errors import FarmError
+from farm.errors import DiskError, FarmError, FencedError
 from farm.scheduling.machines import Node
 from farm.scheduling.queue import Outcome, Task
 from farm.training.devices import Gpu, list_gpus
 from farm.training.gpu_memory import MEMORY_MIB, SHARE
 
 _PR_SET_PDEATHSIG = 1
+_PATIENCE_SECONDS = 5.0  # for children that were asked to end
 
 
 def perform(task: Task) -> Outcome:
@@ -40,6 +41,8 @@ def _performed(task: Task) -> Outcome:
         # Products of a few rows, as in composing, gain nothing from threads that wait for those of the task beside it.
         with threadpool_limits(task.demand.cpus):
             return Outcome(task, value=task.call(*task.arguments))
+    except (DiskError, FencedError) as error:
+        return Outcome(task, error=str(error), kind="infrastructure")
     except FarmError as error:
         return Outcome(task, error=str(error), kind="style")
     except MemoryError:
@@ -90,7 +93,16 @@ class LocalExecutor:
         if task.place and task.place.gpus:
             told["CUDA_VISIBLE_DEVICES"] = ",".join(self._gpus[index].id for index in task.place.gpus)
         task = replace(task, environment=told)
-        worker = next((worker for worker in self._workers if worker.task is None), None) or self._start()
+        for worker in [worker for worker in self._workers if worker.task is None]:
+            worker.task = task
+            try:
+                worker.pipe.send(task)
+            except OSError:  # it was killed while it had nothing to do
+                worker.process.join(_PATIENCE_SECONDS)
+                self._workers.remove(worker)
+            else:
+                return
+        worker = self._start()
         worker.task = task
         worker.pipe.send(task)
 
@@ -104,8 +116,9 @@ class LocalExecutor:
         for worker in self._workers:
             worker.pipe.close()
             worker.process.terminate()
+        until = time.monotonic() + _PATIENCE_SECONDS
         for worker in self._workers:
-            worker.process.join(5)
+            worker.process.join(max(0.0, until - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -114,7 +127,12 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, os.getpid()))
-        process.start()
+        # The child is born deaf to ^C, which reaches the whole process group: the farm decides.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         worker = _Worker(process, ours)
         self._workers.append(worker)
@@ -127,14 +145,14 @@ class LocalExecutor:
         try:
             outcome: Outcome = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join(5)
+            worker.process.join(_PATIENCE_SECONDS)
             self._workers.remove(worker)
             return Outcome(
                 task, error=f"worker process ended with code {worker.process.exitcode}", kind="infrastructure"
             )
         if outcome.worn:
             worker.pipe.close()
-            worker.process.join(5)
+            worker.process.join(_PATIENCE_SECONDS)
             self._workers.remove(worker)
         return outcome
 

@@ -31,7 +31,7 @@ def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[
     failed
         By recipe that failed in this run, the stage and the message.
     """
-    storage = Storage(work.root)
+    storage = work.storage()
     runs = judged_runs(storage, work, receipts, failed)
     for one in runs:
         storage.write_json(layout.run_work(work.style, one.run), one.work.to_json())

@@ -17,9 +17,10 @@ from farm.scheduling.demands import refuse_what_no_machine_has, why_unmet
 from farm.scheduling.machines import Node, could_hold
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish
-from farm.scheduling.queue import Outcome, Queue, Task, threads_per_training
-from farm.scheduling.state import BaseState, State, StyleState, stale_trainings
+from farm.scheduling.queue import Outcome, Queue, Task
+from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
 from farm.scheduling.survey import survey
+from farm.scheduling.threads import forget_shares, keep_shares, read_shares, shares
 from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
@@ -98,6 +99,7 @@ class _Loop:
         self.tries: dict[str, int] = {}
         self.homeless_since: float | None = None  # monotonic seconds
         self.told_at = 0.0  # the same
+        self.attempts = ledger.attempts(storage)
 
     @property
     def states(self) -> list[State]:
@@ -128,18 +130,19 @@ class _Loop:
                 if time.monotonic() - self.told_at >= _POLL_SECONDS:
                     self.listener.tick(self.states)
                     self.told_at = time.monotonic()
+            forget_shares(self.storage, [style.style for style in self.styles.values() if style.wanted])
         finally:
             self.executor.close()
 
     def _share_out(self, nodes: Sequence[Node]) -> None:
-        """Say how many threads a training gets; DemandError when a training asks for what no machine has."""
+        """Say how many threads each training gets; DemandError when one asks for what no machine has."""
         self.queue.set_nodes(nodes)
         self.most_threads = max((node.cpus for node in nodes), default=1)
-        threads = threads_per_training(sum(node.cpus for node in nodes), stale_trainings(self.states))
-        self.threads = min(threads, self.most_threads)
-        trainings = [state for state in self.states if not isinstance(state, StyleState) or state.wanted]
-        demands = tasks.training_demands(trainings, self.until, self.threads, nodes)
+        kept = read_shares(self.storage)
+        self.threads = shares(stale_trainings(self.states), kept, nodes)
+        demands = tasks.training_demands(self.states, self.until, self.threads, nodes)
         refuse_what_no_machine_has(demands, nodes)
+        keep_shares(self.storage, {**kept, **self.threads})
 
     def _follow_machines(self) -> None:
         """Use machines that come, forget those that go, and give up what waits for one that does not come back."""
@@ -176,10 +179,22 @@ class _Loop:
         state, key = self._state(task.style), key_of(task.stage, task.recipe)
         if key not in state.began:
             state.began[key] = time.monotonic()
-            ledger.note_attempt(self.storage, state.style, task.stage, "started", recipe=task.recipe)
-            ledger.report_progress(self.storage, state.style, task.recipe, stage=task.stage)
+            self._note_start(task)
+            self._report(state, task)
             self.listener.begin(state, next(job for job in state.jobs if job.key == key))
-        self.executor.submit(task)
+        attempt = self.attempts[state.style, task.stage, task.recipe]
+        self.executor.submit(tasks.fenced(task, ledger.open_fence(self.storage, task.id, attempt)))
+
+    def _report(self, state: State, task: Task) -> None:
+        """Tell other shells what is at work; how far reading is only this process knows."""
+        (facts,) = progress_of(self.storage, state) if task.stage == "read" else [{"stage": task.stage}]
+        ledger.report_progress(self.storage, state.style, **{"recipe": task.recipe, **facts})
+
+    def _note_start(self, task: Task, message: str = "") -> None:
+        """Count an attempt, on disk before it begins."""
+        ledger.note_attempt(self.storage, task.style, task.stage, "started", recipe=task.recipe, message=message)
+        name = (task.style, task.stage, task.recipe)
+        self.attempts[name] = self.attempts.get(name, 0) + 1
 
     def _enqueue(self, state: State) -> None:
         """Turn the jobs that can start into tasks."""
@@ -197,11 +212,12 @@ class _Loop:
         if isinstance(state, BaseState):
             return tasks.base_task(state, job.recipe, self.styles, self.most_threads, self.queue.nodes)
         assert isinstance(state, StyleState)  # there are no others
-        return tasks.stage_task(state, job, self.threads, self.queue.nodes)
+        return tasks.stage_task(state, job, self.threads.get(f"{state.style}/{job.recipe}", 1), self.queue.nodes)
 
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
         task, state = outcome.task, self._state(outcome.task.style)
+        ledger.close_fence(self.storage, task.id)
         if (isinstance(state, StyleState) and state.error) or task.recipe in state.failed:
             return  # another task of it has failed already
         key = key_of(task.stage, task.recipe)
@@ -209,9 +225,7 @@ class _Loop:
         if not outcome.ok:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
-                ledger.note_attempt(
-                    self.storage, state.style, task.stage, "started", recipe=task.recipe, message=outcome.error
-                )
+                self._note_start(task, outcome.error)
                 failed_at = {task.place.node} if task.place else set()
                 self.queue.add(replace(task, place=None, avoids=task.avoids | failed_at))
                 return
@@ -221,6 +235,7 @@ class _Loop:
         if isinstance(state, StyleState) and not task.ends_stage:
             state.batches_left -= 1
             state.pieces_read += outcome.value["tunes"]
+            self._report(state, task)
             if state.batches_left == 0:
                 self.queue.add(tasks.cleaning_task(state))
             return

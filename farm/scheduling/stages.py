@@ -2,11 +2,9 @@
 receipt will hold; none knows of Ray. The base's own stage is `farm.scheduling.base_stage`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from farm import layout
-from farm.catalog.base_file import open_base
 from farm.config import BASE, NONE, Filters
 from farm.corpus.batching import Batch, make_batches
 from farm.corpus.reading_batches import is_read
@@ -27,7 +25,7 @@ def read_batch(work: Work, batch: Batch) -> dict[str, Any]:
     """Read one batch of files into the cache."""
     from farm.corpus import reading_batches
 
-    return reading_batches.read_batch(batch, Storage(work.root))
+    return reading_batches.read_batch(batch, work.storage())
 
 
 def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
@@ -36,18 +34,19 @@ def clean(work: Work, files: Sequence[InputFile]) -> dict[str, Any]:
     from farm.corpus.tables import STATES
 
     share, filters = work.recipe.training.heldout_share, work.settings.filters
-    facts = clean_style(work.style, files, Storage(work.root), filters=filters, heldout_share=share, seed=work.seed)
+    facts = clean_style(work.style, files, work.storage(), filters=filters, heldout_share=share, seed=work.seed)
     return {**facts, "states": {state: facts[state] for state in STATES}}
 
 
 def baseline(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     """Count the n-grams that the network has to beat."""
     from farm.music import baselines
+    from farm.scheduling.starts import opened
     from farm.training.loading import load_music
 
     # A common base has velocity where any style has; a base file may not.
-    given = None if work.start in (BASE, NONE) else open_base(Path(work.start)).encoding
-    music = load_music(Storage(work.root), work.style, given)
+    given = None if work.start in (BASE, NONE) else opened(work).encoding
+    music = load_music(work.storage(), work.style, given)
     learnt, asked = music.learnt_and_asked()
     down, up = work.recipe.training.transpose_down_semitones, work.recipe.training.transpose_up_semitones
     return dict(baselines.evaluate(learnt, asked, music.encoding, down=down, up=up))
@@ -60,7 +59,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
     from farm.scheduling.style_check import style_check
     from farm.training.loading import choose_encoding, split_events
 
-    storage = Storage(work.root)
+    storage = work.storage()
     base_digest = work.start_digest(receipts.get(BASE, {}).get("result"))
     run = work.run_id(receipts["read"]["result"]["digest"], base_digest)
     start = load_start(storage, work, receipts)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from farm import layout
-from farm.catalog.base_file import open_base
+from farm.catalog.base_file import BaseFile, open_base
 from farm.config import BASE, NONE
 from farm.corpus.tables import read_heard
+from farm.errors import StyleError
 from farm.music.encoding import Encoding
 from farm.scheduling.work import Work
 from farm.selection.figures import Figures
@@ -52,9 +53,17 @@ def load_start(storage: Storage, work: Work, receipts: Mapping[str, Any]) -> Sta
         told = {"run": base["run"], "epoch": base["epoch"], "sha256": base["digest"]}
         facts = {"val_bits_per_note": base["val_bits_per_note"], "pieces": base["pieces"], "notes": base["notes"]}
         return Start(encoding, weights, {**told, **facts}, base["sources"])
-    file = open_base(Path(work.start))
+    file = opened(work)
     told = {name: file.about.get(name) for name in ("run", "epoch", "val_bits_per_note", "pieces", "notes")}
     return Start(file.encoding, file.weights, {**told, "sha256": file.digest}, file.about["sources"])
+
+
+def opened(work: Work) -> BaseFile:
+    """Return the base file that runs start from; StyleError when it is another one than when the farm began."""
+    file = open_base(Path(work.start))
+    if work.file_digest not in (NONE, file.digest):
+        raise StyleError(f"{work.style}: {work.start} changed during the run; run the same command again")
+    return file
 
 
 def copy_index(storage: Storage, work: Work, receipts: Mapping[str, Any], own: Mapping[str, np.ndarray]) -> Index:
@@ -69,7 +78,7 @@ def copy_index(storage: Storage, work: Work, receipts: Mapping[str, Any], own: M
     if work.starts_from == NONE:
         return index
     if work.starts_from != BASE:
-        return replace(index, figures=Figures(open_base(Path(work.start)).figures))
+        return replace(index, figures=Figures(opened(work).figures))
     return replace(index, beside=(_base_index(storage, receipts[BASE]["result"]["run"]),))
 
 

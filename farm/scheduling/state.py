@@ -162,11 +162,12 @@ def progress_of(storage: Storage, state: State) -> list[dict[str, Any]]:
     return [facts for facts in told if key_of(facts.get("stage", ""), facts["recipe"]) in at_work]
 
 
-def stale_trainings(states: Sequence[State]) -> int:
-    """Return how many networks have to be trained; bases are not counted, they train alone."""
-    return sum(
-        job.stage == "train" and not job.fresh
+def stale_trainings(states: Sequence[State]) -> list[str]:
+    """Return the networks that have to be trained, as `style/recipe`; bases are left out, they train alone."""
+    return [
+        f"{state.style}/{job.recipe}"
         for state in states
         if isinstance(state, StyleState) and state.wanted and not state.error
         for job in state.jobs
-    )
+        if job.stage == "train" and not job.fresh
+    ]

@@ -12,7 +12,7 @@ from farm.scheduling.machines import Demand, Node
 from farm.scheduling.plan import Job, one_recipe
 from farm.scheduling.queue import TRAINING, Task
 from farm.scheduling.state import BaseState, State, StyleState
-from farm.storage import Storage
+from farm.storage import Fence, Storage
 
 
 def reading_tasks(state: StyleState, storage: Storage) -> list[Task]:
@@ -42,6 +42,12 @@ def stage_task(state: StyleState, job: Job, threads: int, nodes: Sequence[Node])
     return replace(task, demand=demand)
 
 
+def fenced(task: Task, fence: Fence) -> Task:
+    """Return the task as one attempt makes it: its work, the first argument of every call, writes by that fence."""
+    work, *others = task.arguments
+    return replace(task, arguments=(replace(work, fence=fence), *others))
+
+
 def base_task(
     state: BaseState, recipe: str, styles: Mapping[str, StyleState], threads: int, nodes: Sequence[Node]
 ) -> Task:
@@ -69,9 +75,9 @@ def base_task(
 
 
 def training_demands(
-    states: Iterable[State], until: Collection[str], threads: int, nodes: Sequence[Node]
+    states: Iterable[State], until: Collection[str], threads: Mapping[str, int], nodes: Sequence[Node]
 ) -> list[tuple[str, str, Demand]]:
-    """Return style, recipe and demand of every training that has to run; `threads` as in `stage_task`."""
+    """Return style, recipe and demand of every training that has to run; `threads` are those of `style/recipe`."""
     found = []
     for state in states:
         for job in state.jobs:
@@ -79,10 +85,10 @@ def training_demands(
                 continue
             if isinstance(state, BaseState):
                 recipe = state.works[job.recipe].recipe
-                demand = demand_of(recipe, recipe.training_of_base, nodes, threads)
-            elif isinstance(state, StyleState) and not state.error:
+                demand = demand_of(recipe, recipe.training_of_base, nodes, 1)
+            elif isinstance(state, StyleState) and state.wanted and not state.error:
                 recipe = state.work.alone(job.recipe).recipe
-                demand = demand_of(recipe, recipe.training, nodes, threads)
+                demand = demand_of(recipe, recipe.training, nodes, threads.get(f"{state.style}/{job.recipe}", 1))
             else:
                 continue
             found.append((state.style, job.recipe, demand))

@@ -13,6 +13,7 @@ from typing import Any
 from farm.catalog.entry import strictest
 from farm.config import BASE, NONE, Recipe, digest
 from farm.farm_config import Style
+from farm.storage import Fence, Storage
 
 # Raised by hand when a stage would give another result for the same inputs; `samples` when the same weights would
 # compose otherwise, `measures` when the same notes would be measured otherwise: what was composed is kept.
@@ -35,6 +36,11 @@ class Work:
     others: tuple[Recipe, ...] = ()
     start: str = NONE
     file_digest: str = NONE  # of the weights in the base file that `start` names
+    fence: Fence | None = None  # of the attempt at a task that this was handed to
+
+    def storage(self) -> Storage:
+        """Return the artifacts folder, as this attempt may write to it."""
+        return Storage(self.root, self.fence)
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -108,6 +114,11 @@ class BaseWork:
     seed: int
     root: str
     threads: int = 1
+    fence: Fence | None = None
+
+    def storage(self) -> Storage:
+        """Return the artifacts folder, as this attempt may write to it."""
+        return Storage(self.root, self.fence)
 
     @property
     def style(self) -> str:
