@@ -3,8 +3,8 @@
 FARM_FAULT holds JSON: `trace`, a file that every operation adds a line to; `stage` and `at`, which operation it is (any
 stage: `any`); and `do`: `kill` the whole process group there, `die` or `stop` alone, the name of an errno that it fails
 with, or `touch` and the `file` that grows by a byte. With `for_good` every operation after it does the same.
-`state_share` is how much of its time a training may take to keep its state. With `orphans` workers do not die with the run, as on another
-machine.
+`state_share` is how much of its time a training may take to keep its state. With `orphans` workers do not die with the
+run, as on another machine.
 """
 
 import errno
