@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)}; default: all")
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "scheduling.json")
-    parser.add_argument("--picture", type=Path, default=ROOT / "bench" / "scheduling_gpus.svg")
+    parser.add_argument("--picture", type=Path, default=ROOT / "bench" / "scheduling_gpus.png")
     parser.add_argument("--corpora", type=Path, help="a folder of folders of music, for cores")
     parser.add_argument("--styles", type=int, default=1000, help="made for overhead and gpus")
     parser.add_argument("--farmed", type=int, default=14, help="folders farmed for cores, the smallest first")

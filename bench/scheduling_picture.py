@@ -8,13 +8,12 @@ from farm.scheduling.simulation import Outage, Span
 
 
 def draw(spans: Sequence[Span], outages: Sequence[Outage], nodes: Sequence[Node], file: Path) -> None:
-    """Write an SVG: a row per GPU with its trainings, lost ones and machines that are gone marked; below, how busy."""
+    """Write a PNG: a row per GPU with its trainings, lost ones and machines that are gone marked; below, how busy."""
     import matplotlib
 
-    matplotlib.use("svg")
+    matplotlib.use("agg")
     from matplotlib import pyplot
 
-    matplotlib.rcParams["svg.hashsalt"] = "farm"  # the same picture is the same file
     rows = {name: index for index, name in enumerate((n.id, g) for n in nodes for g in range(n.gpus))}
     figure, (above, below) = pyplot.subplots(
         2, 1, figsize=(9, 6), sharex=True, height_ratios=(4, 1), layout="constrained"
@@ -45,5 +44,5 @@ def draw(spans: Sequence[Span], outages: Sequence[Outage], nodes: Sequence[Node]
         levels.append(busy)
     below.step(times, levels, where="post", color="#3b6ea5")
     below.set(xlabel="minutes", ylabel="GPUs busy", ylim=(0, len(rows) * 1.05))
-    figure.savefig(file, metadata={"Date": None})
+    figure.savefig(file, dpi=100, metadata={"Software": None})
     pyplot.close(figure)
