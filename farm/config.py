@@ -144,6 +144,22 @@ class Samples(Strict):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
 
 
+class Devices(Strict):
+    """What a training occupies. It changes no result, so it is part of no key and of nothing that is written."""
+
+    gpus: Annotated[float, Field(ge=0, le=1)] | None = None  # share of one; null: of one where there is any; 0: none
+    gpu_type: Annotated[str, Field(min_length=1)] | None = None  # as the machines name it, such as H100; null: any
+    gpu_memory_mib: Annotated[int, Field(ge=256)] | None = None  # null: of its memory as much as of the GPU
+    cpus: Annotated[int, Field(ge=1)] | None = None  # null: those of a machine shared out among the trainings
+
+    @model_validator(mode="after")
+    def _with_gpu(self) -> "Devices":
+        for name in ("gpu_type", "gpu_memory_mib"):
+            if self.gpus == 0 and getattr(self, name) is not None:
+                raise MisplacedError((name,), "has no meaning with gpus: 0; remove one of the two")
+        return self
+
+
 class Recipe(Strict):
     """What one training job is; `base` and `from_base` hold keys of `training`, `base` null for no base."""
 
@@ -155,6 +171,7 @@ class Recipe(Strict):
     from_base: dict[str, Any] = {}
     selection: Selection = Selection()
     samples: Samples = Samples()
+    devices: Devices = Field(default=Devices(), exclude=True)
 
     @model_validator(mode="after")
     def _heeded(self) -> "Recipe":

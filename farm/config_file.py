@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, Tag, ValidationError
 
 from farm.config import BASE, NONE, Recipe, Strict
 from farm.errors import ConfigError
 from farm.farm_config import Farm, Style
+from farm.yaml_lines import parse, place_of
 
 
 def load_farm(path: Path, recipe_files: Sequence[Path] = ()) -> Farm:
@@ -27,14 +27,14 @@ def load_farm(path: Path, recipe_files: Sequence[Path] = ()) -> Farm:
     ConfigError
         With all problems of this file and of its recipes, each with file, line and the way out.
     """
-    data, lines = _parse(path)
+    data, lines = parse(path)
     problems = _check(Farm, data, path, lines)
     if problems:
         raise ConfigError(problems)
     farm = Farm.model_validate(data).model_copy(update={"folder": path.resolve().parent})
     shelf = _Shelf(path, lines, farm.folder)
     recipes = {name: shelf.recipes_of(name, style, farm.recipe, recipe_files) for name, style in farm.styles.items()}
-    places = {name: _place(path, lines, _base_at(name, lines)) for name in farm.styles}
+    places = {name: place_of(path, lines, _base_at(name, lines)) for name in farm.styles}
     found = [*shelf.problems, *_base_problems(farm, path, lines, places)]
     if found:
         raise ConfigError(list(dict.fromkeys(found)))
@@ -49,13 +49,14 @@ class _Shelf:
         self.plain: dict[str, Recipe] = {}
         self._path, self._lines, self._folder = path, lines, folder
         self._files: dict[str, Path] = {}  # by the recipe's name
+        self._read_files: dict[Path, tuple[dict[str, Any], Recipe | None]] = {}
 
     def recipes_of(self, name: str, style: Style, usual: Sequence[str], instead: Sequence[Path]) -> tuple[Recipe, ...]:
         """Return a style's recipes with its own keys over them; what is wrong with one is added to `problems`."""
         at = ("styles", name, "recipe") if style.recipe else ("recipe",)
         found: list[Recipe] = []
         for number, wanted in enumerate(map(str, instead) if instead else style.recipe or usual):
-            place = "--recipe" if instead else _place(self._path, self._lines, (*at, str(number)))
+            place = "--recipe" if instead else place_of(self._path, self._lines, (*at, str(number)))
             file = Path(wanted) if instead and Path(wanted).is_file() else find_recipe(wanted, self._folder)
             if file is None:
                 self.problems.append(f"{place}: recipe {wanted!r} does not exist; name a file like jobs/compact.yaml")
@@ -78,24 +79,38 @@ class _Shelf:
 
     def _read(self, file: Path, name: str, style: Style) -> Recipe | None:
         """Return a recipe file's recipe with the style's own keys put over it; None when either is wrong."""
-        data, lines = _parse(file)
-        problems = _check(Recipe, data, file, lines)
-        for part in ("base", "from_base"):
-            if not problems and data.get(part):
-                own = {("training", *at[1:]): line for at, line in lines.items() if at[:1] == (part,)}
-                found = _check(Recipe, _over(data, data[part]), file, own)
-                problems = [problem.replace(": training.", f": {part}.") for problem in found]
-        if not problems:
-            plain = Recipe.model_validate(data)
-            self.plain.setdefault(plain.name, plain)
-            overrides = {key[2:]: line for key, line in self._lines.items() if key[:2] == ("styles", name)}
-            problems = _check(Recipe, _over(data, style.training), self._path, overrides)
+        data, plain = self._plain_of(file)
+        own = {"training": style.training, "devices": style.devices}
+        if plain is None or not any(own.values()):
+            return plain
+        for section, keys in own.items():
+            data = _over(data, section, keys)
+        overrides = {key[2:]: line for key, line in self._lines.items() if key[:2] == ("styles", name)}
+        problems = _check(Recipe, data, self._path, overrides)
         self.problems += problems
-        return None if problems else Recipe.model_validate(_over(data, style.training))
+        return None if problems else Recipe.model_validate(data)
+
+    def _plain_of(self, file: Path) -> tuple[dict[str, Any], Recipe | None]:
+        """Return what a recipe file says and its recipe, None when it is wrong; every file is read once."""
+        if file not in self._read_files:
+            data, lines = parse(file)
+            problems = _check(Recipe, data, file, lines)
+            for part in ("base", "from_base"):
+                if not problems and data.get(part):
+                    own = {("training", *at[1:]): line for at, line in lines.items() if at[:1] == (part,)}
+                    found = _check(Recipe, _over(data, "training", data[part]), file, own)
+                    problems = [problem.replace(": training.", f": {part}.") for problem in found]
+            plain = None if problems else Recipe.model_validate(data)
+            if plain is not None:
+                self.plain.setdefault(plain.name, plain)
+            self.problems += problems
+            self._read_files[file] = data, plain
+        return self._read_files[file]
 
 
-def _over(data: dict[str, Any], training: dict[str, Any]) -> dict[str, Any]:
-    return {**data, "training": {**(data.get("training") or {}), **training}} if training else data
+def _over(data: dict[str, Any], section: str, keys: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's data with single keys of a section put over it."""
+    return {**data, section: {**(data.get(section) or {}), **keys}} if keys else data
 
 
 def _base_at(style: str, lines: dict[tuple, int]) -> tuple[str, ...]:
@@ -111,7 +126,7 @@ def _base_problems(farm: Farm, path: Path, lines: dict[tuple, int], places: dict
         if name not in farm.styles:
             near = difflib.get_close_matches(name, farm.styles, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"the styles are {', '.join(farm.styles)}"
-            found.append(f"{_place(path, lines, ('base', str(number)))}: base: no style {name!r}; {hint}")
+            found.append(f"{place_of(path, lines, ('base', str(number)))}: base: no style {name!r}; {hint}")
     for style, place in places.items():
         start = farm.start_of(style)
         if start not in (BASE, NONE) and not Path(start).is_file():
@@ -124,7 +139,7 @@ def load_recipe(name: str, folder: Path) -> Recipe:
     file = find_recipe(name, folder)
     if file is None:
         raise ConfigError([f"recipe {name!r} does not exist; name a file like jobs/compact.yaml"])
-    data, lines = _parse(file)
+    data, lines = parse(file)
     if problems := _check(Recipe, data, file, lines):
         raise ConfigError(problems)
     return Recipe.model_validate(data)
@@ -137,52 +152,6 @@ def find_recipe(name: str, folder: Path) -> Path | None:
         if candidate.is_file():
             return candidate
     return None
-
-
-def _parse(path: Path) -> tuple[Any, dict[tuple, int]]:
-    """Return a YAML file's data and the line of every key in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError([f"{path}: no such file; write one with 'farm init FOLDER -o {path.name}'"]) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read ({error}); it must be a text file in UTF-8"]) from error
-    problems: list[str] = []
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(
-            [f"{place}: not valid YAML ({getattr(error, 'problem', error)}); check indentation and colons"]
-        ) from error
-    lines: dict[tuple, int] = {}
-    if node is not None:
-        _collect_lines(node, (), lines, path, problems)
-    if problems:
-        raise ConfigError(problems)
-    return data, lines
-
-
-def _collect_lines(node: yaml.Node, at: tuple, lines: dict[tuple, int], path: Path, problems: list[str]) -> None:
-    lines.setdefault(at, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            name = (*at, key.value)
-            if name in lines:
-                problems.append(f"{path}:{key.start_mark.line + 1}: {'.'.join(name)} is given twice; keep one")
-            lines[name] = key.start_mark.line + 1
-            _collect_lines(value, name, lines, path, problems)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _collect_lines(value, (*at, str(index)), lines, path, problems)
-
-
-def _place(path: Path, lines: dict[tuple, int], at: tuple) -> str:
-    while at and not lines.get(at):
-        at = at[:-1]
-    return f"{path}:{lines.get(at, 1)}"
 
 
 def _check(model: type[Strict], data: Any, path: Path, lines: dict[tuple, int]) -> list[str]:
@@ -206,7 +175,7 @@ def _message(model: type[Strict], item: Any, path: Path, lines: dict[tuple, int]
         at += getattr(item["ctx"]["error"], "at", ())
     elif item["type"] == "unknown_kind":
         at, value = (*at, "kind"), value["kind"]
-    place, dotted = _place(path, lines, at), ".".join(at)
+    place, dotted = place_of(path, lines, at), ".".join(at)
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, tuple(str(part) for part in item["loc"][:-1]))
         near = difflib.get_close_matches(at[-1], known, n=1, cutoff=0.5)
@@ -238,7 +207,7 @@ def _keys_at(model: Any, at: tuple[str, ...]) -> list[str]:
     """Return the keys that the section at `at` of a model knows; `at` as pydantic tells it."""
     for part in at:
         model = _below(model, part)
-    return [name for name, field in model.model_fields.items() if not field.exclude]
+    return [name for name, field in model.model_fields.items() if field.repr]  # the others are filled in by the farm
 
 
 def _below(model: Any, part: str) -> Any:

@@ -31,6 +31,8 @@ class Style(Strict):
     recipe: Recipes | None = None
     base: str | None = None  # none, or a base file; the farm's when not given
     training: dict[str, Any] = Field(default={})
+    devices: dict[str, Any] = Field(default={}, exclude=True)  # keys of the recipe's, for this style
+    tasks_at_once: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude=True)  # of this style; null: any
     max_bytes: Annotated[int, Field(gt=0)] | None = None
     priority: int = 0
     filters: Filters = Filters()
@@ -65,10 +67,10 @@ class Farm(Strict):
     recipe: Recipes = Field(default=["compact"])
     base: str | list[str] | None = None
     styles: Annotated[dict[str, Style], Field(min_length=1)]
-    folder: Path = Field(default=Path(), exclude=True)
-    recipes: dict[str, tuple[Recipe, ...]] = Field(default={}, exclude=True)
-    plain_recipes: dict[str, Recipe] = Field(default={}, exclude=True)
-    places: dict[str, str] = Field(default={}, exclude=True)
+    folder: Path = Field(default=Path(), exclude=True, repr=False)
+    recipes: dict[str, tuple[Recipe, ...]] = Field(default={}, exclude=True, repr=False)
+    plain_recipes: dict[str, Recipe] = Field(default={}, exclude=True, repr=False)
+    places: dict[str, str] = Field(default={}, exclude=True, repr=False)
 
     @property
     def artifacts_place(self) -> str:

@@ -3,25 +3,33 @@
 `plan_facts` returns plain data, which is what `--json` prints; `plan_lines` only words it.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from farm.catalog.entry import is_unknown
 from farm.config import BASE
 from farm.farm_config import Farm
-from farm.scheduling.stages import expected_bytes, expected_stage_seconds
+from farm.scheduling.estimates import expected_bytes, expected_stage_seconds
+from farm.scheduling.forecast import wall_seconds
+from farm.scheduling.local import node_here
+from farm.scheduling.machines import describe
 from farm.scheduling.state import BaseState, StyleState
 from farm.scheduling.survey import survey
 from farm.storage import Storage
+from farm.training.devices import list_gpus
 from farm.website.text import duration
 
 
 def plan_facts(farm: Farm, storage: Storage) -> dict[str, Any]:
     """Return every job of every style with its reason, or None when fresh, and what is estimated of time and disk."""
     states, base = survey(farm, storage, list(farm.styles))
+    here = node_here(len(os.sched_getaffinity(0)), list_gpus())
     return {
         "bases": _base_facts(base) if base else [],
         "styles": [_style_facts(state) for state in states],
+        "estimated_wall_seconds": wall_seconds(states, base, [here]),
+        "machine": describe([here]),
         "artifacts": storage.root,
     }
 
@@ -31,7 +39,9 @@ def _style_facts(state: StyleState) -> dict[str, Any]:
     jobs = []
     for job in state.jobs:
         recipe = recipes.get(job.recipe, state.work.recipe)
-        seconds = 0.0 if job.fresh else expected_stage_seconds(job.key, state.files, state.receipts, recipe)
+        seconds = (
+            0.0 if job.fresh else expected_stage_seconds(job.key, state.files, state.receipts, recipe, state.history)
+        )
         name = {"recipe": job.recipe} if job.recipe and len(recipes) > 1 else {}
         jobs.append({"stage": job.stage, **name, "reason": job.reason, "estimated_seconds": seconds})
     stale = not all(job.fresh for job in state.jobs)
@@ -98,4 +108,10 @@ def plan_lines(facts: Mapping[str, Any]) -> list[str]:
         )
     seconds = sum(one["estimated_seconds"] for one in (*facts["styles"], *facts["bases"]))
     n_bytes = sum(style["estimated_bytes"] for style in facts["styles"])
-    return [*text, f"in all about {duration(seconds)} of one CPU and {n_bytes / 1e6:.0f} MB in {facts['artifacts']}"]
+    if not seconds:
+        return [*text, f"nothing to do in {facts['artifacts']}"]
+    return [
+        *text,
+        f"in all about {duration(seconds)} of jobs and {n_bytes / 1e6:.0f} MB in {facts['artifacts']}",
+        f"on this machine about {duration(facts['estimated_wall_seconds'])}: {facts['machine']}",
+    ]

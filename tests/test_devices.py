@@ -1,15 +1,17 @@
 """Devices that fail and memory that is too small: what is told, and that the run goes on afterwards."""
 
 import math
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from farm.config import Network, Recipe, Training
 from farm.errors import StorageError, StyleError
-from farm.training import memory
-from farm.training.devices import explain, is_gpu_there
+from farm.training import gpu_memory, memory
+from farm.training.devices import Gpu, explain, is_gpu_there, list_gpus
 from tests.small_runs import PLAIN, FakeTrainee, lines_of, piece, recipe_of, train_small
 
 
@@ -79,6 +81,65 @@ def test_a_gpu_is_there_unless_it_is_hidden(monkeypatch, tmp_path):
     assert is_gpu_there(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert not is_gpu_there(tmp_path)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch, tmp_path):
+    """A machine whose `nvidia-smi` tells of two GPUs; returns its folder of devices."""
+    for number in (0, 1):
+        (tmp_path / f"nvidia{number}").touch()
+    rows = "0, GPU-aa, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bb, Tesla T4, 15360\n"
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\nprintf '{rows}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return tmp_path
+
+
+def test_gpus_are_listed_as_far_as_they_are_visible(two_gpus, monkeypatch):
+    h100, t4 = Gpu("0", "NVIDIA H100 80GB HBM3", 81_559), Gpu("1", "Tesla T4", 15_360)
+    assert list_gpus(two_gpus) == [h100, t4]
+    for visible, found in {"1": [t4], "GPU-bb,0": [t4, h100], "7": [], "-1": [], "": []}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert list_gpus(two_gpus) == found
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    (two_gpus / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    assert list_gpus(two_gpus) == [Gpu("0"), Gpu("1")]
+
+
+def test_a_share_of_a_gpu_is_told_to_each_backend_before_it_starts(two_gpus, monkeypatch):
+    """No GPU is needed: what TensorFlow and torch are asked for is what their documentation names."""
+    monkeypatch.setattr(gpu_memory, "list_gpus", lambda: list_gpus(two_gpus))
+    monkeypatch.setattr(gpu_memory, "is_gpu_there", lambda: True)
+    for name in ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_MEM_FRACTION"):
+        monkeypatch.setenv(name, "kept")  # so that it is as before after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FARM_GPU_SHARE", "0.25")
+    gpu_memory.before_import()
+    assert os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.2500"
+    asked = []
+    config = SimpleNamespace(
+        list_physical_devices=lambda kind: ["first"],
+        LogicalDeviceConfiguration=lambda memory_limit: memory_limit,
+        set_logical_device_configuration=lambda gpu, parts: asked.append((gpu, parts)),
+    )
+    gpu_memory.limit_tensorflow(SimpleNamespace(config=config))
+    properties = SimpleNamespace(total_memory=81_559 * 2**20)
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        get_device_properties=lambda index: properties,
+        set_per_process_memory_fraction=lambda share, index: asked.append((round(share, 3), index)),
+    )
+    monkeypatch.setenv("FARM_GPU_MEMORY_MIB", "8156")
+    gpu_memory.limit_torch(SimpleNamespace(cuda=cuda))
+    assert asked == [("first", [20_389]), (0.1, 0)]
+    for name in ("FARM_GPU_MEMORY_MIB", "FARM_GPU_SHARE"):
+        monkeypatch.delenv(name)
+    gpu_memory.before_import()
+    assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    gpu_memory.limit_tensorflow(SimpleNamespace(config=config))
+    assert len(asked) == 2
 
 
 # --- memory

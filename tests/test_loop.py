@@ -7,7 +7,9 @@ from farm.config_file import load_farm
 from farm.errors import ConfigError
 from farm.planning import plan_facts, plan_lines
 from farm.scheduling import publishing
-from farm.scheduling.queue import Capacity, Outcome
+from farm.scheduling.demands import DemandError
+from farm.scheduling.machines import Node
+from farm.scheduling.queue import Outcome
 from farm.scheduling.run import run_farm
 from farm.status import run_facts, run_lines, status_facts
 from farm.storage import Storage
@@ -27,7 +29,7 @@ class Answering:
     """Every task is done at once, but for those that `failing` names, by the beginning of their id."""
 
     name = "answering"
-    capacity = Capacity(4)
+    nodes, home = (Node("here", cpus=4),), ""
 
     def __init__(self, failing=()):
         self.failing = failing
@@ -56,6 +58,26 @@ class Answering:
         pass
 
 
+class Moody(Answering):
+    """Its machines fail tasks that begin so as nobody's fault, or are gone from the first of them on."""
+
+    def __init__(self, nodes, unlucky=(), left=None):
+        super().__init__()
+        self.nodes, self.unlucky, self.left = nodes, list(unlucky), left
+        self.closed = False
+
+    def submit(self, task):
+        name = next((name for name in self.unlucky if task.id.startswith(name)), None)
+        super().submit(task)
+        if name is not None:
+            self.unlucky.remove(name)
+            self.outcomes[-1] = Outcome(task, error="machine gone", kind="infrastructure")
+            self.nodes = self.nodes if self.left is None else self.left
+
+    def close(self):
+        self.closed = True
+
+
 class Silent:
     def begin(self, state, job): ...
     def end(self, state, stage, recipe, result): ...
@@ -82,8 +104,8 @@ def farm_of(tmp_path, monkeypatch):
     return write
 
 
-def run(farm, storage, failing=(), styles=None, until="publish"):
-    executor = Answering(failing)
+def run(farm, storage, failing=(), styles=None, until="publish", executor=None):
+    executor = executor or Answering(failing)
     chosen = styles or list(farm.styles)
     states, base = run_farm(
         farm, storage, styles=chosen, until=until, make_executor=lambda: executor, listener=Silent()
@@ -98,7 +120,7 @@ def test_the_base_comes_after_all_reading_and_before_all_training(farm_of):
     assert all(order.index(f"{style}/read") < base < order.index(f"{style}/train/tiny") for style in ("one", "two"))
     assert facts["failed"] == []
     (task,) = [task for task in executor.tasks if task.stage == "base"]
-    assert (task.cpus, task.arguments[0].threads) == (3, 4)
+    assert (task.demand.cpus, task.arguments[0].threads) == (3, 4)
     again, facts = run(*farm_of())
     assert again.done == []
     assert [style["ran"] for style in facts["styles"]] == [[], []]
@@ -204,3 +226,70 @@ def test_a_base_file_that_is_none_stops_before_anything_starts(farm_of, tmp_path
     farm, storage = farm_of(base="x.base.safetensors")
     with pytest.raises(ConfigError, match=r"corpora.yaml:1: base: .*no whole base file"):
         run(farm, storage)
+
+
+# --- machines
+
+
+GPU = Node("gpu", 4, 1, "T4")
+PLAIN = Node("plain", 4)
+
+
+def places(executor, name):
+    return [task.place.node for task in executor.tasks if task.id.startswith(name)]
+
+
+def test_what_a_machine_failed_is_tried_on_another_and_counted(farm_of):
+    farm, storage = farm_of(base="none")
+    executor, facts = run(farm, storage, executor=Moody((PLAIN, Node("other", 4)), ["one/judge", "two/judge"]))
+    assert facts["failed"] == []
+    for style in ("one", "two"):
+        first, second = places(executor, f"{style}/judge")
+        assert {first, second} == {"plain", "other"}
+    tries = {
+        style["style"]: style["attempts"]["judge"] for style in status_facts(storage, with_rejects=False)["styles"]
+    }
+    assert tries == {"one": 2, "two": 2}
+
+
+def test_a_task_that_no_machine_brings_to_its_end_fails_its_style_only(farm_of):
+    executor, facts = run(*farm_of(base="none"), executor=Moody((PLAIN,), ["one/judge"] * 3))
+    assert facts["failed"] == ["one"]
+    assert facts["styles"][0]["error"] == "machine gone"
+    assert "two/publish" in executor.done
+
+
+def test_a_gpu_is_used_where_there_is_one_and_processors_when_it_is_gone(farm_of, monkeypatch):
+    monkeypatch.setattr("farm.scheduling.run._PATIENCE_SECONDS", 0.0)
+    farm, storage = farm_of(base="none")
+    executor, facts = run(farm, storage, executor=Moody((GPU, PLAIN), ["one/train"], left=(PLAIN,)))
+    assert facts["failed"] == []
+    assert places(executor, "one/train") == ["gpu", "plain"]
+    assert [task.demand.gpus for task in executor.tasks if task.id.startswith("one/train")] == [0.25, 0]
+
+
+def with_devices(farm, style, **devices):
+    recipe = farm.recipes[style][0]
+    asked = recipe.model_copy(update={"devices": recipe.devices.model_copy(update=devices)})
+    return farm.model_copy(update={"recipes": {**farm.recipes, style: (asked,)}})
+
+
+def test_a_gpu_that_is_demanded_and_goes_fails_its_style_by_name(farm_of, monkeypatch):
+    monkeypatch.setattr("farm.scheduling.run._PATIENCE_SECONDS", 0.0)
+    farm, storage = farm_of(base="none")
+    executor, facts = run(
+        with_devices(farm, "one", gpus=1.0), storage, executor=Moody((GPU, PLAIN), ["one/train"], left=(PLAIN,))
+    )
+    assert facts["failed"] == ["one"]
+    assert facts["styles"][0]["error"].startswith("training by recipe tiny asks for 1 CPU, a GPU; there is 1 machine")
+    assert "two/publish" in executor.done
+
+
+def test_a_gpu_that_is_demanded_where_there_is_none_stops_before_anything_starts(farm_of):
+    farm, storage = farm_of(base="none")
+    executor = Moody((PLAIN,))
+    with pytest.raises(DemandError, match="one: training by recipe tiny asks for 1 CPU, a GPU; there is 1 machine"):
+        run(with_devices(farm, "one", gpus=1.0), storage, executor=executor)
+    assert (executor.done, executor.closed) == ([], True)
+    _, facts = run(with_devices(farm, "one", gpus=1.0), storage, until="read", executor=Moody((PLAIN,)))
+    assert facts["failed"] == []

@@ -243,13 +243,13 @@ def test_composing_is_deterministic_and_pieces_differ(once):
 def farmed(tmp_path_factory):
     """A style farmed with a baseline recipe alone."""
     from farm.scheduling.local import perform
-    from farm.scheduling.queue import Capacity
+    from farm.scheduling.machines import Node
     from farm.scheduling.run import run_farm
 
     class Here:
         """Does every task at once, in this process, where Keras is loaded already."""
 
-        name, capacity = "here", Capacity(1)
+        name, home, nodes = "here", "", (Node("here", cpus=1),)
 
         def __init__(self):
             self.ended = []

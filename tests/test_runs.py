@@ -34,7 +34,7 @@ from tests.small_runs import (
 def fake(monkeypatch):
     monkeypatch.setattr("farm.training.trainee.Trainee", FakeTrainee)
     monkeypatch.setattr(FakeTrainee, "losses", {})
-    monkeypatch.setattr("farm.training.record._STATE_SECONDS", 0.0)
+    monkeypatch.setattr("farm.training.record._STATE_SHARE", 1e9)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # thousands of writes; no power fails here
     return FakeTrainee
 

@@ -1,4 +1,4 @@
-"""Plan and queue as lists in, lists out; the executors with real processes."""
+"""The plan as lists in, lists out; the local executor with real processes."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from farm.progress import state_counts
 from farm.scheduling import ray_folders
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style
-from farm.scheduling.queue import Capacity, Task, choose, threads_per_training
-from farm.scheduling.work import BaseWork, Work
+from farm.scheduling.queue import Task
+from farm.scheduling.work import CODE_VERSIONS, BaseWork, Work
 
 STYLE = Style.model_validate({"sources": [{"folder": "x", "licence": "CC0-1.0"}]})
 
@@ -88,6 +88,22 @@ def test_a_change_makes_its_stage_stale_and_nothing_before_it(changed, files, st
     stale = [job for job in jobs if not job.fresh]
     assert (stale[0].stage, stale[0].reason) == (stage, reason)
     assert all(job.reason.startswith("follows") for job in stale[1:])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_whose_code_gives_another_result_now_runs_again(stage, monkeypatch):
+    done = receipts_after(work())
+    monkeypatch.setitem(CODE_VERSIONS, stage, 99)
+    stale = [job for job in plan_style(work(), "f", done) if not job.fresh]
+    assert (stale[0].stage, stale[0].reason) == (stage, "code version changed")
+
+
+def test_a_file_that_is_gone_is_named_as_the_reason():
+    done = receipts_after(work())
+    del done["train/compact"]
+    jobs = plan_style(work(), "f", done, lost={"train/compact": "runs/bach/r/metrics.jsonl"})
+    assert reasons(jobs)["train"] == "runs/bach/r/metrics.jsonl is missing"
+    assert reasons(plan_style(work(), "f", done))["train"] == "never done"
 
 
 def test_the_same_notes_from_other_files_train_nothing_anew():
@@ -185,38 +201,6 @@ def test_the_hash_of_the_files_knows_no_order():
     assert files_digest([one, two]) == files_digest([two, one]) != files_digest([one])
 
 
-def task(name, cpus=1, **more):
-    return Task(name, name.split("/")[0], more.pop("stage", "train"), dict, (), cpus=cpus, **more)
-
-
-def ids(tasks):
-    return [one.id for one in tasks]
-
-
-def test_priority_then_the_longest_first():
-    waiting = [task("a", expected_seconds=1), task("b", expected_seconds=9), task("c", priority=1)]
-    assert ids(choose(waiting, [], Capacity(2))) == ["c", "b"]
-
-
-def test_what_does_not_fit_lets_smaller_ones_pass():
-    waiting = [task("big", cpus=4, expected_seconds=9), task("small")]
-    assert ids(choose(waiting, [task("x")], Capacity(4))) == ["small"]
-    assert ids(choose([task("g", gpus=0.5), task("h", gpus=0.5), task("i", gpus=0.5)], [], Capacity(8, 1))) == [
-        "g",
-        "h",
-    ]
-
-
-def test_one_publisher_at_a_time():
-    waiting = [task("a/publish", stage="publish"), task("b/publish", stage="publish"), task("c")]
-    assert ids(choose(waiting, [], Capacity(8))) == ["a/publish", "c"]
-    assert ids(choose(waiting, [task("z", stage="publish")], Capacity(8))) == ["c"]
-
-
-def test_threads_are_shared_out():
-    assert [threads_per_training(16, jobs) for jobs in (0, 1, 3, 16, 40)] == [16, 16, 5, 1, 1]
-
-
 # Calls for the executors; at module level so that a child process can import them.
 
 
@@ -234,6 +218,11 @@ def _die(number):
 
 def _stumble(number):
     return {"x": 1 / 0}
+
+
+def _load(number):
+    sys.modules["keras"] = sys  # as if
+    return {"process": os.getpid()}
 
 
 def _sleep(number):
@@ -264,6 +253,16 @@ def test_local_executor_tells_failures_apart_and_goes_on():
         assert _finish(executor, [Task("again", "s", "judge", _square, (4,))])["again"].value["square"] == 16
     finally:
         executor.close()
+
+
+def test_a_worker_that_has_loaded_keras_is_not_used_again():
+    executor = LocalExecutor(1)
+    try:
+        tasks = [Task(str(n), "s", "train", call, (n,)) for n, call in enumerate([_square, _square, _load, _square])]
+        processes = [_finish(executor, [one])[one.id].value["process"] for one in tasks]
+    finally:
+        executor.close()
+    assert processes[0] == processes[1] == processes[2] != processes[3]
 
 
 def test_closing_the_local_executor_ends_a_child_at_work():

@@ -79,7 +79,7 @@ def test_a_network_comes_out_the_same_after_a_kill_around_its_retry(monkeypatch,
             return {**found, "loss": math.nan} if epoch == 3 and self.is_first_try else found
 
     monkeypatch.setattr("farm.training.trainee.Trainee", Breaking)
-    monkeypatch.setattr("farm.training.record._STATE_SECONDS", 0.0)
+    monkeypatch.setattr("farm.training.record._STATE_SHARE", 1e9)
     recipe = recipe_of(epoch_notes=100)
     whole_run, result = train_small(tmp_path / "whole", recipe)
     assert (result["epochs"], result["broke_at"]) == (4, 3)

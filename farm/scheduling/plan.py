@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from farm.config import BASE, digest
@@ -64,7 +65,13 @@ def one_recipe(receipts: Receipts, recipe: str) -> dict[str, Any]:
     return {**{key: value for key, value in receipts.items() if "/" not in key}, **own}
 
 
-def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collection[str] = ()) -> list[Job]:
+def plan_style(
+    work: Work,
+    files_digest: str,
+    receipts: Receipts,
+    failed: Collection[str] = (),
+    lost: Mapping[str, str] = MappingProxyType({}),
+) -> list[Job]:
     """Return the jobs of one style in order, fresh ones included.
 
     Parameters
@@ -75,6 +82,8 @@ def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collec
         Among them, under `base/<recipe>`, that of each common base which is there and fresh.
     failed
         Recipes that failed in this run: the others are published without them.
+    lost
+        By key of what was done, a file of it that is gone.
     """
     jobs: dict[str, Job] = {}
     several = len(work.recipes) > 1
@@ -89,7 +98,7 @@ def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collec
             jobs[key] = Job(work.style, stage, {}, reason, False, last, recipe)
             return
         found = {**inputs(), "code version": str(CODE_VERSIONS[stage])}
-        jobs[key] = Job(work.style, stage, found, _reason(found, receipt), True, last, recipe)
+        jobs[key] = Job(work.style, stage, found, _reason(found, receipt, lost.get(key)), True, last, recipe)
 
     add("read", "", (), lambda: _read_inputs(work, files_digest))
     add("baseline", "", ("read",), lambda: _baseline_inputs(work, receipts))
@@ -103,20 +112,26 @@ def plan_style(work: Work, files_digest: str, receipts: Receipts, failed: Collec
     return list(jobs.values())
 
 
-def plan_base(base: BaseWork, reads: Mapping[str, Mapping[str, Any] | None], receipts: Receipts) -> Job:
-    """Return the job of a base.
+def plan_base(
+    base: BaseWork,
+    reads: Mapping[str, Mapping[str, Any] | None],
+    receipts: Receipts,
+    lost: Mapping[str, str] = MappingProxyType({}),
+) -> Job:
+    """Return the job of a base; `lost` as in `plan_style`.
 
     Parameters
     ----------
     reads
         By style what reading came to, None while that is stale; styles that could not be read are missing.
     """
-    receipt = receipts.get(key_of(BASE, base.recipe.name))
+    key = key_of(BASE, base.recipe.name)
+    receipt = receipts.get(key)
     last = receipt["seconds"] if receipt else None
     if any(read is None for read in reads.values()):
         return Job(BASE, BASE, {}, "follows read", False, last, base.recipe.name)
     inputs = base.inputs({style: read["digest"] for style, read in reads.items() if read})
-    return Job(BASE, BASE, inputs, _reason(inputs, receipt), True, last, base.recipe.name)
+    return Job(BASE, BASE, inputs, _reason(inputs, receipt, lost.get(key)), True, last, base.recipe.name)
 
 
 def next_jobs(jobs: Sequence[Job], until: Sequence[str]) -> list[Job]:
@@ -174,8 +189,8 @@ def _labels(settings: Style) -> list[Any]:
     return [settings.title, settings.max_bytes, sources]
 
 
-def _reason(inputs: Mapping[str, str], receipt: Mapping[str, Any] | None) -> str | None:
+def _reason(inputs: Mapping[str, str], receipt: Mapping[str, Any] | None, lost: str | None) -> str | None:
     if receipt is None:
-        return "never done"
+        return f"{lost} is missing" if lost else "never done"
     changed = [name for name, value in inputs.items() if receipt["inputs"].get(name) != value]
     return f"{' and '.join(changed)} changed" if changed else None

@@ -7,14 +7,17 @@ before the next thing starts, so the loop keeps no state worth saving.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from farm.config import BASE
 from farm.farm_config import Farm
 from farm.scheduling import ledger, tasks
+from farm.scheduling.demands import refuse_what_no_machine_has, why_unmet
+from farm.scheduling.machines import Node, could_hold
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
 from farm.scheduling.publishing import finish
-from farm.scheduling.queue import Capacity, Outcome, Task, choose
+from farm.scheduling.queue import Outcome, Queue, Task
 from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
 from farm.scheduling.survey import survey
 from farm.scheduling.threads import forget_shares, keep_shares, read_shares, shares
@@ -22,14 +25,20 @@ from farm.storage import Storage
 
 _TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
 _POLL_SECONDS = 0.25
-_TICK_SHARE = 0.04
+_TICK_SHARE = 0.04  # of the time, for telling the listener: in an object store every look takes requests
+_PATIENCE_SECONDS = 45.0  # with a task that no machine can hold: one that could may have died, and come back
 
 
 class Executor(Protocol):
     """What carries tasks out: `cluster.RayExecutor` or `local.LocalExecutor`."""
 
     name: str
-    capacity: Capacity
+
+    home: str
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The machines there are now; more than one only on a cluster. `home` is where music is read, "" for any."""
 
     def submit(self, task: Task) -> None: ...
     def wait(self, timeout_seconds: float) -> list[Outcome]: ...
@@ -89,10 +98,10 @@ class _Loop:
         self.base = base
         self.until = until
         self.listener = listener
-        self.waiting: list[Task] = []
-        self.running: list[Task] = []
+        self.queue = Queue(())
         self.tries: dict[str, int] = {}
-        self.next_tick = 0.0  # monotonic seconds
+        self.homeless_since: float | None = None  # monotonic seconds
+        self.next_tick = 0.0  # the same
         self.attempts = ledger.attempts(storage)
 
     @property
@@ -110,31 +119,59 @@ class _Loop:
         if not any(self._startable(state) for state in self.states):
             return
         self.executor = make_executor()
-        self.capacity = self.executor.capacity
-        kept = read_shares(self.storage)
-        self.threads = shares(stale_trainings(self.states), kept, self.capacity)
-        keep_shares(self.storage, {**kept, **self.threads})
         try:
+            self._share_out(self.executor.nodes)
             for state in self.states:
                 self._enqueue(state)
-            while self.waiting or self.running:
-                for task in choose(self.waiting, self.running, self.capacity):
+            while self.queue.n_waiting or self.queue.running:
+                for task in self.queue.start():
                     self._start(task)
                 for outcome in self.executor.wait(_POLL_SECONDS):
-                    self.running = [task for task in self.running if task.id != outcome.task.id]
+                    self.queue.end(outcome.task.id)
                     self._book(outcome)
+                self._follow_machines()
                 self._tick()
             forget_shares(self.storage, [style.style for style in self.styles.values() if style.wanted])
         finally:
             self.executor.close()
 
     def _tick(self) -> None:
-        """Tell the listener, for a small share of the time: in an object store every look takes requests."""
+        """Tell the listener, now and then."""
         began = time.monotonic()
         if began >= self.next_tick:
             self.listener.tick(self.states)
             ended = time.monotonic()
-            self.next_tick = ended + (ended - began) / _TICK_SHARE
+            self.next_tick = ended + max(_POLL_SECONDS, (ended - began) / _TICK_SHARE)
+
+    def _share_out(self, nodes: Sequence[Node]) -> None:
+        """Say how many threads each training gets; DemandError when one asks for what no machine has."""
+        self.queue.set_nodes(nodes)
+        self.most_threads = max((node.cpus for node in nodes), default=1)
+        kept = read_shares(self.storage)
+        self.threads = shares(stale_trainings(self.states), kept, nodes)
+        demands = tasks.training_demands(self.states, self.until, self.threads, nodes)
+        refuse_what_no_machine_has(demands, nodes)
+        keep_shares(self.storage, {**kept, **self.threads})
+
+    def _follow_machines(self) -> None:
+        """Use machines that come, forget those that go, and give up what waits for one that does not come back."""
+        if tuple(self.executor.nodes) != self.queue.nodes:
+            self.queue.set_nodes(self.executor.nodes)
+        homeless = {task.id for task in self.queue.homeless()}
+        if not homeless:
+            self.homeless_since = None
+            return
+        self.homeless_since = self.homeless_since or time.monotonic()
+        if time.monotonic() - self.homeless_since < _PATIENCE_SECONDS:
+            return
+        for task in self.queue.drop(lambda task: task.id in homeless):
+            state, key = self._state(task.style), key_of(task.stage, task.recipe)
+            again = self._task(state, next(job for job in state.jobs if job.key == key)) if task.recipe else task
+            if could_hold(self.queue.nodes, again.demand):
+                self.queue.add(replace(again, avoids=task.avoids))
+                continue
+            self._fail(state, task.stage, task.recipe, why_unmet(task.recipe, again.demand, self.queue.nodes))
+            self._go_on(state, task.stage)
 
     def _state(self, name: str) -> State:
         return self.base if name == BASE and self.base is not None else self.styles[name]
@@ -148,8 +185,6 @@ class _Loop:
         return [job for job in jobs if job.key not in state.active and job.recipe not in state.failed]
 
     def _start(self, task: Task) -> None:
-        self.waiting.remove(task)
-        self.running.append(task)
         state, key = self._state(task.style), key_of(task.stage, task.recipe)
         if key not in state.began:
             state.began[key] = time.monotonic()
@@ -174,13 +209,19 @@ class _Loop:
         """Turn the jobs that can start into tasks."""
         for job in self._startable(state):
             state.active.add(job.key)
-            if isinstance(state, BaseState):
-                self.waiting.append(tasks.base_task(state, job.recipe, self.styles, self.capacity))
-            elif isinstance(state, StyleState) and job.stage == "read":
-                self.waiting += tasks.reading_tasks(state, self.storage)
-            elif isinstance(state, StyleState):
-                threads = self.threads.get(f"{state.style}/{job.recipe}", 1)
-                self.waiting.append(tasks.stage_task(state, job, threads, self.capacity))
+            if isinstance(state, StyleState) and job.stage == "read":
+                found = tasks.reading_tasks(state, self.storage, self.executor.home)
+            else:
+                found = [self._task(state, job)]
+            for task in found:
+                self.queue.add(task)
+
+    def _task(self, state: State, job: Job) -> Task:
+        """Return the task of a job after reading, for the machines there are now."""
+        if isinstance(state, BaseState):
+            return tasks.base_task(state, job.recipe, self.styles, self.most_threads, self.queue.nodes)
+        assert isinstance(state, StyleState)  # there are no others
+        return tasks.stage_task(state, job, self.threads.get(f"{state.style}/{job.recipe}", 1), self.queue.nodes)
 
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
@@ -194,7 +235,8 @@ class _Loop:
             self.tries[task.id] = self.tries.get(task.id, 1) + 1
             if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
                 self._note_start(task, outcome.error)
-                self.waiting.append(task)
+                failed_at = {task.place.node} if task.place else set()
+                self.queue.add(replace(task, place=None, avoids=task.avoids | failed_at))
                 return
             self._fail(state, task.stage, task.recipe, outcome.error)
             self._go_on(state, task.stage)
@@ -204,7 +246,7 @@ class _Loop:
             state.pieces_read += outcome.value["tunes"]
             self._report(state, task)
             if state.batches_left == 0:
-                self.waiting.append(tasks.cleaning_task(state))
+                self.queue.add(tasks.cleaning_task(state, self.executor.home))
             return
         self._finish_stage(state, task, outcome.value)
 
@@ -212,7 +254,9 @@ class _Loop:
         key = key_of(task.stage, task.recipe)
         inputs = next(dict(job.inputs) for job in state.jobs if job.key == key)
         about: dict[str, Any] = {"recipe": task.recipe, "seconds": state.spent[key]}
-        ledger.write_receipt(self.storage, state.style, task.stage, inputs=inputs, result=value, **about)
+        written = ledger.write_receipt(self.storage, state.style, task.stage, inputs=inputs, result=value, **about)
+        state.receipts[key] = written
+        state.lost.pop(key, None)
         ledger.note_attempt(self.storage, state.style, task.stage, "done", **about)
         state.active.discard(key)
         state.ran.append(state.named(task.stage, task.recipe))
@@ -224,17 +268,13 @@ class _Loop:
         """Plan anew whatever a stage that ended concerns, and start what can start."""
         concerned: list[State] = [state]
         if isinstance(state, StyleState) and not state.error:
-            state.replan(self.storage, self.base)
-        if self.base is not None and stage == "read":
-            self.base.replan(self.storage, self.styles)
+            state.replan(self.base)
+        if self.base is not None and stage in ("read", BASE) and (self.base.replan(self.styles) or stage == BASE):
             self._check_base(self.base)
             concerned.append(self.base)
-        if self.base is not None and stage in ("read", BASE):
-            if stage == BASE:
-                self.base.replan(self.storage, self.styles)
             for style in self.styles.values():
                 if style.wanted and not style.error:
-                    style.replan(self.storage, self.base)
+                    style.replan(self.base)
                     concerned.append(style)
         for one in concerned:
             self._enqueue(one)
@@ -255,7 +295,7 @@ class _Loop:
         if isinstance(state, StyleState) and (not recipe or len(state.failed) == len(state.recipes)):
             state.stage_failed, state.error = stage, message
             state.active.clear()
-            self.waiting = [other for other in self.waiting if other.style != state.style]
+            self.queue.drop(lambda other: other.style == state.style)
         self.listener.fail(state, stage, recipe, message)
         if isinstance(state, BaseState):
             self._fail_without_base(recipe, message)

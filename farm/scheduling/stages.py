@@ -1,27 +1,19 @@
 """What a worker does for each stage. Every function takes plain data, reads and writes files, and returns what its
 receipt will hold; none knows of Ray. The base's own stage is `farm.scheduling.base_stage`."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from farm import layout
-from farm.config import BASE, NONE, Filters, Recipe, Training
+from farm.config import BASE, NONE, Filters
 from farm.corpus.batching import Batch, make_batches
 from farm.corpus.reading_batches import is_read
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
 from farm.scheduling.judging import judge
-from farm.scheduling.kinds import NOTES_PER_SECOND
 from farm.scheduling.publishing import publish
-from farm.scheduling.work import BaseWork, Work
+from farm.scheduling.work import Work
 from farm.storage import Storage
-
-# Rough costs for a first estimate, on one core of a 2.6 GHz server; receipts replace them after the first run.
-_SECONDS_PER_BYTE = {".mxl": 1.1e-5, ".krn": 2e-5, ".abc": 1e-5, ".musicxml": 1e-6, ".xml": 1e-6, ".mei": 1e-6}
-_SECONDS_PER_MIDI_BYTE = 1e-7
-_NOTES_PER_BYTE = {".mxl": 0.053, ".mid": 0.12, ".abc": 0.27, ".krn": 0.09}
-_SNAPSHOT_BYTES = 6_000_000
 
 
 def batches_to_read(files: Sequence[InputFile], filters: Filters, storage: Storage) -> list[Batch]:
@@ -102,57 +94,3 @@ CALLS: dict[str, Callable[..., dict[str, Any]]] = {
     "judge": judge,
     "publish": publish,
 }
-
-
-def expected_stage_seconds(key: str, files: Sequence[InputFile], receipts: Mapping[str, Any], recipe: Recipe) -> float:
-    """Return about how long a job takes on one core: as last time, else by size."""
-    if key in receipts:
-        return float(receipts[key]["seconds"])
-    wanted, stage = [file for file in files if file.is_wanted], key.partition("/")[0]
-    if stage == "read":
-        return sum(_SECONDS_PER_BYTE.get(_ending(file), _SECONDS_PER_MIDI_BYTE) * file.bytes for file in wanted)
-    notes = receipts["read"]["result"]["notes"] if "read" in receipts else sum(map(_notes_in, wanted))
-    if stage == "train":
-        return _training_seconds(notes, recipe, recipe.training)
-    return {"baseline": notes / 10_000, "judge": 30.0, "publish": 3.0}[stage]
-
-
-def expected_seconds(files: Sequence[InputFile], receipts: Mapping[str, Any], work: Work) -> float:
-    """Return about how long a whole style takes on one core; the longest starts first."""
-    shared = sum(
-        expected_stage_seconds(stage, files, receipts, work.recipe) for stage in ("read", "baseline", "publish")
-    )
-    return shared + sum(
-        expected_stage_seconds(f"{stage}/{recipe.name}", files, receipts, recipe)
-        for recipe in work.recipes
-        for stage in ("train", "judge")
-    )
-
-
-def expected_base_seconds(work: BaseWork, files: Sequence[Sequence[InputFile]], receipts: Mapping[str, Any]) -> float:
-    """Return about how long a base takes on one core; `files` are those of each style that it hears."""
-    key = f"{BASE}/{work.recipe.name}"
-    if key in receipts:
-        return float(receipts[key]["seconds"])
-    notes = sum(_notes_in(file) for listed in files for file in listed if file.is_wanted)
-    return _training_seconds(notes, work.recipe, work.recipe.training_of_base)
-
-
-def expected_bytes(files: Sequence[InputFile], recipes: Sequence[Recipe]) -> int:
-    """Return about how much disk a style's artifacts take."""
-    notes = sum(_notes_in(file) for file in files if file.is_wanted)
-    return round(notes * 30 + sum(_SNAPSHOT_BYTES * min(40, recipe.training.max_epochs) for recipe in recipes))
-
-
-def _training_seconds(notes: float, recipe: Recipe, training: Training) -> float:
-    epoch_notes = min(notes, training.epoch_notes or notes)
-    rate = NOTES_PER_SECOND[recipe.network.kind]
-    return min(epoch_notes * training.max_epochs / rate, training.max_minutes * 60)
-
-
-def _ending(file: InputFile) -> str:
-    return os.path.splitext(file.path)[1].lower()
-
-
-def _notes_in(file: InputFile) -> float:
-    return _NOTES_PER_BYTE.get(_ending(file), 0.1) * file.bytes

@@ -9,8 +9,8 @@ from typing import Any
 from farm.config import BASE
 from farm.corpus.sources import InputFile
 from farm.scheduling import ledger
+from farm.scheduling.estimates import NO_HISTORY, History, expected_base_seconds, expected_seconds
 from farm.scheduling.plan import PER_RECIPE, STAGES, Job, key_of, plan_base, plan_style
-from farm.scheduling.stages import expected_base_seconds, expected_seconds
 from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
 
@@ -20,6 +20,7 @@ class State(ABC):
     """How far something is that has jobs."""
 
     receipts: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
+    lost: dict[str, str] = field(default_factory=dict, kw_only=True)  # by key of what was done, a file that is gone
     jobs: list[Job] = field(default_factory=list, kw_only=True)
     expected_seconds: float = field(default=0.0, kw_only=True)  # for all of it on one core, as far as it is known
     active: set[str] = field(default_factory=set, kw_only=True)  # keys of the jobs at work now
@@ -55,6 +56,7 @@ class StyleState(State):
     wanted: bool = True
     files: list[InputFile] = field(default_factory=list)
     digest: str = ""
+    history: History = NO_HISTORY
     batches_left: int = 0
     batches: int = 0
     pieces_read: int = 0
@@ -69,13 +71,19 @@ class StyleState(State):
     def recipes(self) -> list[str]:
         return [recipe.name for recipe in self.work.recipes]
 
-    def replan(self, storage: Storage, base: "BaseState | None") -> None:
-        """Look at the receipts again and say what is stale."""
-        self.receipts = receipts_of(storage, self.style)
-        if base is not None:
-            self.receipts |= {job.key: base.receipts[job.key] for job in base.jobs if job.fresh}
-        self.jobs = plan_style(self.work, self.digest, self.receipts, self.failed)
-        self.expected_seconds = expected_seconds(self.files, self.receipts, self.work)
+    def replan(self, base: "BaseState | None") -> None:
+        """Say what is stale, given the receipts."""
+        own = {key: receipt for key, receipt in self.receipts.items() if not key.startswith(f"{BASE}/")}
+        based = {job.key: base.receipts[job.key] for job in base.jobs if job.fresh} if base is not None else {}
+        self.receipts = {**own, **based}
+        self.jobs = plan_style(self.work, self.digest, self.receipts, self.failed, self.lost)
+        self.expected_seconds = expected_seconds(self.files, self.receipts, self.work, self.history)
+
+    @property
+    def reading(self) -> dict[str, Any] | None:
+        """What reading came to; None while that is stale."""
+        is_fresh = any(job.stage == "read" and job.fresh for job in self.jobs)
+        return self.receipts["read"]["result"] if is_fresh else None
 
 
 @dataclass
@@ -99,24 +107,23 @@ class BaseState(State):
     def recipes(self) -> list[str]:
         return list(self.works)
 
-    def replan(self, storage: Storage, styles: Mapping[str, StyleState]) -> None:
-        """Look at the receipts again and say what is stale, given how far reading is."""
-        self.receipts = receipts_of(storage, BASE)
+    def replan(self, styles: Mapping[str, StyleState]) -> bool:
+        """Say what is stale, given the receipts and how far reading is; return whether that is other than before."""
+        before = self.jobs
         self.unread = {name: state.error for name, state in styles.items() if state.stage_failed == "read"}
-        self.jobs = [plan_base(work, self.reads(work, styles), self.receipts) for work in self.works.values()]
-        self.expected_seconds = sum(
-            expected_base_seconds(work, [styles[name].files for name in work.hears], self.receipts)
-            for work in self.works.values()
-        )
+        self.jobs = [
+            plan_base(work, self.reads(work, styles), self.receipts, self.lost) for work in self.works.values()
+        ]
+        if not before:
+            self.expected_seconds = sum(
+                expected_base_seconds(work, [styles[name].files for name in work.hears], self.receipts)
+                for work in self.works.values()
+            )
+        return self.jobs != before
 
     def reads(self, work: BaseWork, styles: Mapping[str, StyleState]) -> dict[str, Any]:
         """Return what reading came to by style, None where that is stale; failed ones are left out."""
-        fresh = {name: any(job.stage == "read" and job.fresh for job in state.jobs) for name, state in styles.items()}
-        return {
-            name: styles[name].receipts["read"]["result"] if fresh[name] else None
-            for name in work.settings
-            if name not in self.unread
-        }
+        return {name: styles[name].reading for name in work.settings if name not in self.unread}
 
     def task_argument(self, recipe: str) -> dict[str, Any]:
         """Return what the stage is told: why styles are missing, and the base there was before."""
@@ -125,13 +132,20 @@ class BaseState(State):
 
 
 def receipts_of(storage: Storage, style: str) -> dict[str, dict[str, Any]]:
-    """Return by key the receipts whose files are still there; a deleted artifact makes its stage stale."""
-    receipts = ledger.read_receipts(storage, style, STAGES, (*PER_RECIPE, BASE))
-    return {
-        key: receipt
-        for key, receipt in receipts.items()
-        if all(storage.exists(output) for output in receipt["result"].get("outputs", []))
-    }
+    """Return by key the receipts whose files are still there."""
+    return whole_and_lost(storage, style)[0]
+
+
+def whole_and_lost(storage: Storage, style: str) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return by key the receipts whose files are still there, and of the others a file that is not."""
+    whole, lost = {}, {}
+    for key, receipt in ledger.read_receipts(storage, style, STAGES, (*PER_RECIPE, BASE)).items():
+        gone = next((file for file in receipt["result"].get("outputs", []) if not storage.exists(file)), None)
+        if gone is None:
+            whole[key] = receipt
+        else:
+            lost[key] = gone
+    return whole, lost
 
 
 def progress_of(storage: Storage, state: State) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from farm.config import BASE, NONE, Network, Recipe
 from farm.corpus.sources import list_files
 from farm.errors import ConfigError, FarmError
 from farm.farm_config import ALL, Farm
+from farm.scheduling.estimates import history_of
 from farm.scheduling.plan import files_digest
-from farm.scheduling.state import BaseState, StyleState
+from farm.scheduling.state import BaseState, StyleState, whole_and_lost
 from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
 
@@ -50,14 +51,19 @@ def survey(
             state.stage_failed, state.error = "read", str(error)
             continue
         state.digest = files_digest([(file.source, file.path, file.sha256) for file in state.files])
-        state.replan(storage, None)
+        state.receipts, state.lost = whole_and_lost(storage, state.style)
+    there = [state for state in states if not state.error]
+    history = history_of((state.files, state.receipts, state.work) for state in there)
+    for state in there:
+        state.history = history
+        state.replan(None)
     if not bases:
         return states, None
     base = BaseState(bases)
-    base.replan(storage, {state.style: state for state in states})
-    for state in states:
-        if not state.error:
-            state.replan(storage, base)
+    base.receipts, base.lost = whole_and_lost(storage, BASE)
+    base.replan({state.style: state for state in states})
+    for state in there:
+        state.replan(base)
     return states, base
 
 

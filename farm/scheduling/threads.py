@@ -7,11 +7,12 @@ with the numbers it began with, however few trainings are left: it ends with the
 from collections.abc import Collection, Mapping, Sequence
 
 from farm import layout
-from farm.scheduling.queue import Capacity, threads_per_training
+from farm.scheduling.machines import Node
+from farm.scheduling.queue import threads_per_training
 from farm.storage import Storage
 
 
-def shares(trainings: Sequence[str], kept: Mapping[str, int], capacity: Capacity) -> dict[str, int]:
+def shares(trainings: Sequence[str], kept: Mapping[str, int], nodes: Sequence[Node]) -> dict[str, int]:
     """Return the threads of each training that is to be done, `style/recipe` each.
 
     Parameters
@@ -21,11 +22,12 @@ def shares(trainings: Sequence[str], kept: Mapping[str, int], capacity: Capacity
 
     Examples
     --------
-    >>> shares(["bach/compact", "folk/compact"], {"folk/compact": 1}, Capacity(cpus=4))
+    >>> shares(["bach/compact", "folk/compact"], {"folk/compact": 1}, [Node("here", cpus=4)])
     {'bach/compact': 2, 'folk/compact': 1}
     """
-    share = threads_per_training(capacity.cpus, len(trainings))
-    return {name: min(kept.get(name, share), capacity.cpus_of_one) for name in trainings}
+    share = threads_per_training(sum(node.cpus for node in nodes), len(trainings))
+    most = max((node.cpus for node in nodes), default=1)
+    return {name: min(kept.get(name, share), most) for name in trainings}
 
 
 def read_shares(storage: Storage) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Loading Keras: without its chatter, with as many threads as asked, once per process."""
+"""Loading Keras: without its chatter, with as many threads and as much of a GPU as asked, once per process."""
 
 import ctypes
 import os
@@ -6,18 +6,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from farm.training import gpu_memory
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers
 _ALWAYS_HEAP_BYTES, _KEPT_BYTES = 1 << 30, (1 << 31) - 1
 
 
 def prepare(n_threads: int) -> str:
-    """Load Keras and set its threads; return the name of its backend.
+    """Load Keras, set its threads and limit its share of a GPU; return the name of its backend.
 
-    Call it before anything else loads Keras. In a process that has trained before, the threads stay as they were.
+    Call it before anything else loads Keras. In a process that has trained before, all this stays as it was.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("NPROC", str(n_threads))  # what JAX asks for its number of threads
     _keep_memory()
+    gpu_memory.before_import()
     with _silent_stderr():
         import keras
     if keras.backend.backend() == "tensorflow":
@@ -26,10 +29,12 @@ def prepare(n_threads: int) -> str:
         with suppress(RuntimeError):  # TensorFlow is running already
             tf.config.threading.set_intra_op_parallelism_threads(n_threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
+            gpu_memory.limit_tensorflow(tf)
     if keras.backend.backend() == "torch":
         import torch
 
         torch.set_num_threads(n_threads)
+        gpu_memory.limit_torch(torch)
     return str(keras.backend.backend())
 
 

@@ -1,9 +1,10 @@
 """What a run has written so far, and how it goes on from there after a kill.
 
-After every epoch, in this order: the snapshot, the line of metrics, the snapshots that are no longer kept go, then
-(every few seconds) the state to resume from. Whatever instant a run is killed at, the state is that of a whole epoch
-whose line and snapshot are there; epochs after it are trained again and come out the same, so their lines and
-snapshots are written again, equal. Only when a run goes back, because its loss broke, are later epochs forgotten.
+After every epoch, in this order: the snapshot, the line of metrics, the snapshots that are no longer kept go, then the
+state to resume from; of very short epochs not after each, for that would slow them down. Whatever instant a run is
+killed at, the state is that of a whole epoch whose line and snapshot are there; epochs after it are trained again and
+come out the same, so their lines and snapshots are written again, equal. Only when a run goes back, because its loss
+broke, are later epochs forgotten.
 """
 
 import json
@@ -20,7 +21,7 @@ from farm.storage import Storage
 from farm.training import snapshots
 from farm.training.shelf import Shelf
 
-_STATE_SECONDS = 15.0
+_STATE_SHARE = 0.1  # of the time may go into writing states; so a kill costs one epoch, or several of an instant
 
 
 class _Resumable(NamedTuple):
@@ -50,6 +51,7 @@ class Record:
         self._resumable = _Resumable(0, None, {})
         self._is_saved = True
         self._saved_at = time.monotonic()
+        self._saving_seconds = 0.0  # that writing the state took last time
 
     def resume(self) -> dict[str, np.ndarray] | None:
         """Return the state of an earlier attempt, None without one; `lines` are then those up to it.
@@ -126,14 +128,16 @@ class Record:
         self._shelf.add(line)
         self._resumable, self._is_saved = _Resumable(line["epoch"], self.broke_at, state), False
         snapshots.keep(self._storage, self._style, self._run, self._shelf.epochs)
-        if time.monotonic() - self._saved_at >= _STATE_SECONDS:
+        if self._saving_seconds <= _STATE_SHARE * (time.monotonic() - self._saved_at):
             self.save_state()
 
     def save_state(self) -> None:
         """Write the state of the last whole epoch, unless it is there already."""
         if self._is_saved:
             return
+        began = time.monotonic()
         epoch, broke_at, state = self._resumable
         facts = {"epoch": epoch, "broke_at": broke_at}
         snapshots.save_state(self._storage, self._style, self._run, state, facts)
         self._is_saved, self._saved_at = True, time.monotonic()
+        self._saving_seconds = self._saved_at - began

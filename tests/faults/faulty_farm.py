@@ -3,8 +3,8 @@
 FARM_FAULT holds JSON: `trace`, a file that every operation adds a line to; `stage` and `at`, which operation it is (any
 stage: `any`); and `do`: `kill` the whole process group there, `die` or `stop` alone, the name of an errno that it fails
 with, or `touch` and the `file` that grows by a byte. With `for_good` every operation after it does the same.
-`state_seconds` is how often a training keeps its state. With `orphans` workers do not die with the run, as on another
-machine.
+`state_share` is how much of its time a training may take to keep its state. With `orphans` workers do not die with the
+run, as on another machine.
 """
 
 import errno
@@ -63,8 +63,8 @@ def _do(what: str, path: Path) -> None:
 
 if FAULT.get("trace"):
     store.hook = strike
-if "state_seconds" in FAULT:
-    record._STATE_SECONDS = FAULT["state_seconds"]
+if "state_share" in FAULT:
+    record._STATE_SHARE = FAULT["state_share"]
 if FAULT.get("orphans"):
     local._PR_SET_PDEATHSIG = 3  # asks something and changes nothing
 

@@ -31,7 +31,7 @@ from tests.faults.small_farm import (
     start,
 )
 
-STATE_SECONDS = 0.0  # a training's state is kept after every epoch, that there is something to go on from
+STATE_SHARE = 1e9  # a training keeps its state after every epoch, whatever that costs: there is something to go on from
 _REACHED_SECONDS = 900.0
 FROM = {"read": "new", "ledger": "new", "base": "read", "train": "based", "judge": "trained", "publish": "judged"}
 
@@ -75,7 +75,7 @@ def as_unkilled(folder: Path) -> Unkilled:
 
 def traced(folder: Path, **fault: Any) -> dict[str, Any]:
     """Return a fault that is noted in the folder's trace."""
-    return {"trace": str(folder / "trace"), "state_seconds": STATE_SECONDS, **fault}
+    return {"trace": str(folder / "trace"), "state_share": STATE_SHARE, **fault}
 
 
 def beginnings(folder: Path) -> dict[str, Path]:

@@ -11,7 +11,8 @@ from farm.errors import DiskError, StyleError
 from farm.progress import PlainLines
 from farm.scheduling import ledger
 from farm.scheduling.local import LocalExecutor, perform
-from farm.scheduling.queue import Capacity, Outcome, Task
+from farm.scheduling.machines import Node
+from farm.scheduling.queue import Outcome, Task
 from farm.scheduling.run import run_farm
 from farm.storage import Storage
 from tests.faults.small_farm import make_farm
@@ -21,7 +22,7 @@ class Failing:
     """Carries tasks out in this process, after so many failures of a kind for each."""
 
     name = "failing"
-    capacity = Capacity(2)
+    nodes, home = (Node("here", cpus=2),), ""
 
     def __init__(self, kind, times):
         self._kind, self._times = kind, times
