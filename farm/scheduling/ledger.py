@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from farm import layout
-from farm.errors import StorageError
+from farm.errors import BusyError, StorageError
 from farm.storage import Fence, Storage
 
 
@@ -30,7 +30,7 @@ def owned(storage: Storage) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(StorageError):  # the next owner does it again
+            with suppress(StorageError, BusyError):  # the next owner does it again
                 _take_away_leftovers(storage)
 
 

@@ -1,7 +1,8 @@
 """A bucket of an object store as the place of artifacts, under a prefix.
 
-Reading goes through pyarrow's file system, which every farm has. Writing does not: pyarrow knows no conditional put,
-takes three requests for a small file and leaves an empty object where the last file of a folder was deleted. Of a
+Listing and large files go through pyarrow's file system. Writing does not: pyarrow knows no conditional put, takes
+three requests for a small file and leaves an empty object where the last file of a folder was deleted. Nor does reading
+what others may write anew: pyarrow asks for the size before it reads, and so cuts off what has grown in between. Of a
 farm that owns the bucket nothing is asked any more once its lease may be over.
 
 Conventions
@@ -50,8 +51,10 @@ class Bucket:
             return bool(self._files.get_file_info(self._path(key)).is_file)
 
     def read(self, key: str) -> bytes:
-        with self._told(key), self._files.open_input_stream(self._path(key)) as stream:
-            return bytes(stream.read())
+        found = self._reader.get(self._name(key))
+        if found is None:
+            raise StorageError(f"{self.address(key)}: is not there; has another process taken it away?")
+        return found.data
 
     def map(self, key: str) -> mmap.mmap:
         """Return an object as memory that is mapped from a copy, which goes when the memory does."""
@@ -84,7 +87,7 @@ class Bucket:
         return self._writer.put_if(self._name(key), data, None) is not None
 
     def swap(self, key: str, before: bytes, after: bytes) -> bool:
-        found = self._writer.get(self._name(key))
+        found = self._reader.get(self._name(key))
         if found is None or found.data != before:
             return False
         return self._writer.put_if(self._name(key), after, found.etag) is not None
@@ -112,11 +115,11 @@ class Bucket:
                 self._lease = None
 
     def is_held(self, key: str) -> bool:
-        found = self._writer.get(self._name(key))
+        found = self._reader.get(self._name(key))
         return found is not None and owner_of(found) != ""
 
     def _seen(self, key: str) -> tuple[str | None, bytes]:
-        found = self._writer.get(self._name(key))
+        found = self._reader.get(self._name(key))
         return (found.etag, found.data) if found else (None, b"")
 
     def _name(self, key: str) -> str:
@@ -132,11 +135,15 @@ class Bucket:
         return self._reading
 
     @property
-    def _writer(self) -> Puts:
+    def _reader(self) -> Puts:
         if self._lease is not None:
             self._lease.check()
-        self._check()
         return self._puts
+
+    @property
+    def _writer(self) -> Puts:
+        self._check()
+        return self._reader
 
     @cached_property
     def _puts(self) -> Puts:

@@ -1,7 +1,7 @@
-"""Writing to a bucket, and the conditional writes by which processes on several machines agree. The door to boto3.
+"""Whole objects of a bucket, and the conditional writes by which processes on several machines agree.
 
-A put of one object is whole or not at all. `If-None-Match: *` makes it create only, `If-Match` makes it replace
-one state only; the store decides, so that of many who try at once one succeeds.
+The door to boto3. A put of one object is whole or not at all. `If-None-Match: *` makes it create only, `If-Match` makes
+it replace one state only; the store decides, so that of many who try at once one succeeds.
 
 Conventions
 -----------
@@ -56,7 +56,7 @@ class Puts:
             from botocore import exceptions
         except ImportError as error:
             raise FarmError(
-                f"s3://{bucket}: to write there takes boto3; install it with pip install 'music-model-farm[s3]'"
+                f"s3://{bucket}: to work there takes boto3; install it with pip install 'music-model-farm[s3]'"
             ) from error
         except ValueError as error:  # no address at all
             raise failure(f"s3://{bucket}", error) from error
