@@ -2,8 +2,8 @@
 
 A job is one stage of one style; reading is two tasks. The time per job is that of the whole run, the survey of all
 files and the start of workers and Ray included, over the jobs. A training has a process of its own, as a real one has,
-so it costs the start of a process too. The floor is what must be on disk for a job: two lines of the attempts and a
-receipt, each with its fsync.
+so it costs the start of a process too. The floor is what a job must leave on disk: two lines of the attempts and a
+receipt with its fsync.
 """
 
 import argparse

@@ -83,7 +83,7 @@ class Storage:
         """Raise FencedError when another attempt, or another owner of the artifacts, has taken this one's place."""
         if self._fence is None:
             return
-        token = self.read_bytes(self._fence.key).decode() if self.exists(self._fence.key) else ""
+        token = self.read_json(self._fence.key) if self.exists(self._fence.key) else ""
         if token != self._fence.token:
             raise FencedError(f"{self.root}: {self._fence.token} was given up; it writes nothing more, run again")
 
@@ -113,10 +113,16 @@ class Storage:
         """Replace `key` by what is worth a second at most: nothing is lost when it is."""
         self._store.tell(key, json.dumps(value, allow_nan=False).encode())
 
-    def append_json(self, key: str, record: dict[str, Any]) -> None:
-        """Add one line to a .jsonl file; `read_lines` skips one that was torn by a crash."""
+    def append_json(self, key: str, record: dict[str, Any], *, is_synced: bool = True) -> None:
+        """Add one line to a .jsonl file; `read_lines` skips one that was torn by a crash.
+
+        Parameters
+        ----------
+        is_synced
+            False for a line that may be lost when the machine fails, though not when the process is killed.
+        """
         line = json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        self._store.append(key, line.encode() + b"\n")
+        self._store.append(key, line.encode() + b"\n", is_synced)
 
     def read_lines(self, key: str) -> list[dict[str, Any]]:
         """Return the records of a .jsonl file in order; a missing file is empty, a torn line is left out."""

@@ -50,7 +50,7 @@ def is_running(storage: Storage) -> bool:
 def open_fence(storage: Storage, task: str, attempt: int) -> Fence:
     """Let an attempt at a task write, and none before it any more."""
     fence = Fence(layout.fence(task), f"attempt {attempt} at {task} ({secrets.token_hex(4)})")
-    storage.write_text(fence.key, fence.token)
+    storage.tell_json(fence.key, fence.token)  # when the machine fails, so does whatever could write by it
     return fence
 
 
@@ -97,7 +97,11 @@ def note_attempt(
     message: str = "",
     seconds: float = 0,
 ) -> None:
-    """Append one line about a try at a stage; `outcome` is started, done or failed."""
+    """Append one line about a try at a stage; `outcome` is started, done or failed.
+
+    The line is not synced, which would cost a job more than its receipt does: it outlasts a kill of the farm, and
+    what the last moments before the machine failed had begun is begun anew and counted then.
+    """
     storage.append_json(
         layout.ATTEMPTS,
         {
@@ -109,6 +113,7 @@ def note_attempt(
             "seconds": round(seconds, 3),
             "time": round(time.time(), 3),  # seconds since 1970
         },
+        is_synced=False,
     )
 
 

@@ -20,7 +20,7 @@ def node_of(facts: Mapping[str, Any], gpu_memory_mib: int = 0) -> Node:
     Examples
     --------
     >>> node_of({"NodeID": "a1", "Resources": {"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0}})
-    Node(id='a1', cpus=8, gpus=2, gpu_type='A100', gpu_memory_mib=0)
+    Node(id='a1', cpus=8, gpus=2, gpu_type='A100', gpu_memory_mib=0, is_kept=False)
     """
     resources = facts["Resources"]
     named = [name.removeprefix(_RESOURCE) for name in resources if name.startswith(_RESOURCE)]

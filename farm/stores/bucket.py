@@ -92,7 +92,7 @@ class Bucket:
             return False
         return self._writer.put_if(self._name(key), after, found.etag) is not None
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, is_synced: bool) -> None:
         etag, data = self._appended.get(key) or self._seen(key)
         while (written := self._writer.put_if(self._name(key), data + line, etag)) is None:
             etag, data = self._seen(key)

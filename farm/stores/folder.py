@@ -125,7 +125,7 @@ class Folder:
                     os.replace(temporary, target)
         return True
 
-    def append(self, key: str, line: bytes) -> None:
+    def append(self, key: str, line: bytes, is_synced: bool) -> None:
         """Add a line; one that was torn by a crash is closed off first, so that it spoils no later line."""
         target = self._path(key)
         with _told(target):
@@ -140,7 +140,8 @@ class Folder:
                         line = b"\n" + line
                 file.write(line)
                 file.flush()
-                os.fsync(file.fileno())
+                if is_synced:
+                    os.fsync(file.fileno())
             if is_new:
                 _sync_folder(target.parent)
 

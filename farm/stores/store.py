@@ -64,8 +64,14 @@ class Store(Protocol):
     def swap(self, key: str, before: bytes, after: bytes) -> bool:
         """Replace a file if its bytes are still `before`; return whether they were."""
 
-    def append(self, key: str, line: bytes) -> None:
-        """Add a line, newline included, to the end of a file, which is made when it is missing."""
+    def append(self, key: str, line: bytes, is_synced: bool) -> None:
+        """Add a line, newline included, to the end of a file, which is made when it is missing.
+
+        Parameters
+        ----------
+        is_synced
+            Whether it has to outlast the machine's failure, where that costs something.
+        """
 
     def delete(self, key: str) -> None:
         """Delete a file; nothing when there is none."""

@@ -25,6 +25,7 @@ from farm.storage import Storage
 from tests.small_music import write_midi
 
 STYLES = {"hill": 5, "vale": 5, "moor": 4}
+USUAL, STRANGE = (44, 30), (24, 80)  # the lowest pitch, and how many there are
 STAGES = ("read", "base", "train", "judge", "publish", "ledger")
 RECIPE = {
     "recipe": 1,
@@ -45,12 +46,15 @@ _PATIENCE_SECONDS = 900
 def make_farm(folder: Path, styles: dict[str, int] = STYLES, recipe: dict[str, Any] = RECIPE) -> Path:
     """Write music, recipe and corpora.yaml of a farm, and return its folder.
 
-    The tunes are drawn by chance, so that a network that has hardly learned anything is as good as people: its models
-    are published.
+    The tunes are drawn by chance, one of each style stranger than the others, so that a network that has hardly learned
+    anything is as good as people: its models are published.
     """
     for number, (style, count) in enumerate(styles.items()):
         for piece in range(count):
-            write_midi(folder / "music" / style / f"{piece}.mid", drawn_tune(100 * number + piece, 36 + 4 * number))
+            write_midi(
+                folder / "music" / style / f"{piece}.mid",
+                drawn_tune(100 * number + piece, *(STRANGE if piece == 0 else USUAL)),
+            )
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     sources = {style: {"sources": [{"folder": f"music/{style}", "licence": "CC0-1.0"}]} for style in styles}
     farm = {"farm": 1, "artifacts": "artifacts", "seed": 7, "recipe": "tiny.yaml", "base": "all", "styles": sources}
@@ -58,13 +62,13 @@ def make_farm(folder: Path, styles: dict[str, int] = STYLES, recipe: dict[str, A
     return folder
 
 
-def drawn_tune(seed: int, lowest: int, notes: int = 48) -> np.ndarray:
-    """Return notes of any pitch in three octaves and of many lengths, each drawn by itself."""
+def drawn_tune(seed: int, lowest: int, pitches: int, notes: int = 48) -> np.ndarray:
+    """Return notes of any of so many pitches and of many lengths, each drawn by itself."""
     draw = np.random.default_rng(seed)
-    pitches, lengths = lowest + draw.integers(0, 36, notes), draw.integers(1, 25, notes) / 4
+    tune, lengths = lowest + draw.integers(0, pitches, notes), draw.integers(1, 25, notes) / 4
     onsets = np.concatenate(([0.0], np.cumsum(lengths)[:-1]))
     return np.array(
-        [(at, long, pitch, 64, at % 4) for at, long, pitch in zip(onsets, lengths, pitches, strict=True)], NOTE
+        [(at, long, pitch, 64, at % 4) for at, long, pitch in zip(onsets, lengths, tune, strict=True)], NOTE
     )
 
 
