@@ -145,7 +145,7 @@ class Samples(Strict):
 
 
 class Devices(Strict):
-    """What a training occupies: part of no key. Sums over another number of threads differ in their last bits, no more."""
+    """What a training occupies, part of no key: sums over another number of threads differ in their last bits only."""
 
     gpus: Annotated[float, Field(ge=0, le=1)] | None = None  # share of one; null: of one where there is any; 0: none
     gpu_type: Annotated[str, Field(min_length=1)] | None = None  # as the machines name it, such as H100; null: any
