@@ -1,9 +1,9 @@
 """What the farm itself costs: 1,000 styles whose stages do nothing, with and without Ray, and the plan of what is done.
 
 A job is one stage of one style; reading is two tasks. The time per job is that of the whole run, the survey of all
-files and the start of workers and Ray included, over the jobs. A training has a process of its own, as a real one has,
-so it costs the start of a process too. The floor is what a job must leave on disk: two lines of the attempts and a
-receipt with its fsync.
+files and the start of workers and Ray included, over the jobs. A trainer that does nothing wears no process out, so the
+start of the process that a real one takes is not in it. The floor is what a job must leave on disk: two lines of the
+attempts and a receipt with its fsync.
 """
 
 import argparse

@@ -242,9 +242,9 @@ def test_composing_is_deterministic_and_pieces_differ(once):
 @pytest.fixture(scope="module")
 def farmed(tmp_path_factory):
     """A style farmed with a baseline recipe alone."""
-    from farm.scheduling.local import perform
     from farm.scheduling.machines import Node
     from farm.scheduling.run import run_farm
+    from farm.scheduling.workers import perform
 
     class Here:
         """Does every task at once, in this process, where Keras is loaded already."""

@@ -6,10 +6,11 @@ from farm.config import Recipe
 from farm.config_file import load_farm
 from farm.errors import ConfigError
 from farm.scheduling.demands import DemandError, demand_of, refuse_what_no_machine_has
-from farm.scheduling.local import environment_of, node_here
+from farm.scheduling.local import node_here
 from farm.scheduling.machines import Demand, Node, Place
 from farm.scheduling.queue import Queue, Task, threads_per_training
 from farm.scheduling.work import Work
+from farm.scheduling.workers import environment_of
 from farm.training.devices import Gpu
 
 

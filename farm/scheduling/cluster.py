@@ -18,11 +18,11 @@ from typing import Any
 
 from farm.errors import FarmError
 from farm.scheduling import ray_folders, sharing
-from farm.scheduling.local import environment_of, perform
 from farm.scheduling.machines import Node
 from farm.scheduling.queue import TRAINING, Outcome, Task
 from farm.scheduling.ray_address import check_address
 from farm.scheduling.ray_facts import lost, node_of, why_not_connected
+from farm.scheduling.workers import environment_of, perform, perform_apart
 from farm.storage import Storage
 from farm.training.devices import list_gpus
 
@@ -91,8 +91,8 @@ class RayExecutor:
             self.close()
             raise
         self._perform = ray.remote(max_retries=0)(perform)
-        # TensorFlow keeps its memory for as long as its process lives, so that one serves one training only.
-        self._perform_once = ray.remote(max_retries=0, max_calls=1)(perform)
+        # TensorFlow keeps its memory for as long as its process lives: a training has a child of Ray's process.
+        self._perform_apart = ray.remote(max_retries=0)(perform_apart)
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -103,7 +103,7 @@ class RayExecutor:
 
     def submit(self, task: Task) -> None:
         task = replace(task, environment=environment_of(task))
-        remote = self._perform_once if task.stage in TRAINING else self._perform
+        remote = self._perform_apart if task.stage in TRAINING else self._perform
         options: dict[str, Any] = {"num_cpus": task.demand.cpus, "num_gpus": task.demand.gpus, "name": task.id}
         if task.place:
             options["scheduling_strategy"] = self._on_node(task.place.node, soft=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from farm.scheduling import local  # the path comes first
+from farm.scheduling import workers  # the path comes first
 from farm.stores import folder as store
 from farm.training import record
 
@@ -66,7 +66,7 @@ if FAULT.get("trace"):
 if "state_share" in FAULT:
     record._STATE_SHARE = FAULT["state_share"]
 if FAULT.get("orphans"):
-    local._PR_SET_PDEATHSIG = 3  # asks something and changes nothing
+    workers._PR_SET_PDEATHSIG = 3  # asks something and changes nothing
 
 if __name__ == "__main__":
     from farm.cli import main

@@ -20,7 +20,7 @@ def test_status_answers_all_the_while(unkilled):
     _, answers = unkilled
     told = "\n".join(text for running, text in answers if running)
     assert "a farm is running" in told
-    for sign in ("read", "base tiny; ", "epoch", "candidate"):
+    for sign in ("reading batch", "base tiny; ", "epoch", "candidate"):
         assert sign in told
 
 

@@ -10,10 +10,11 @@ from farm.config_file import load_farm
 from farm.errors import DiskError, StyleError
 from farm.progress import PlainLines
 from farm.scheduling import ledger
-from farm.scheduling.local import LocalExecutor, perform
+from farm.scheduling.local import LocalExecutor
 from farm.scheduling.machines import Node
 from farm.scheduling.queue import Outcome, Task
 from farm.scheduling.run import run_farm
+from farm.scheduling.workers import perform
 from farm.storage import Storage
 from tests.faults.small_farm import make_farm
 
