@@ -73,8 +73,8 @@ class Farms:
 
 
 def kills(farms: Farms) -> Tried:
-    points = killing.drawn_points(farms.unkilled, OPERATIONS, MOMENTS, SEED)
     begin = farms.beginnings
+    points = killing.drawn_points(farms.unkilled, begin, OPERATIONS, MOMENTS, SEED)
     cases = []
     for point in points:
         from_here = partial(killing.killed_and_gone_on, killing.beginning_of(point, begin))

@@ -65,12 +65,17 @@ def run_unkilled(folder: Path) -> Unkilled:
 
 def as_unkilled(folder: Path) -> Unkilled:
     """Return a farm that ran to its end as what to compare with."""
-    lines = [line.split() for line in (folder / "trace").read_text().splitlines()]
     times: dict[str, list[float]] = {}
-    for moment, stage, *_ in lines:
+    for line in (folder / "trace").read_text().splitlines():
+        moment, stage, *_ = line.split()
         times.setdefault(stage, []).append(float(moment))
     spans = {stage: max(found) - min(found) for stage, found in times.items()}
-    return Unkilled(folder, outcome(folder), Counter(line[1] for line in lines), spans)
+    return Unkilled(folder, outcome(folder), operations_of(folder), spans)
+
+
+def operations_of(folder: Path) -> Counter[str]:
+    """Return how many operations of each stage a farm's last run had."""
+    return Counter(line.split()[1] for line in (folder / "trace").read_text().splitlines())
 
 
 def traced(folder: Path, **fault: Any) -> dict[str, Any]:
@@ -148,12 +153,18 @@ def wrong_with(folder: Path, unkilled: Unkilled) -> list[str]:
     ]
 
 
-def drawn_points(unkilled: Unkilled, operations: dict[str, int], moments: dict[str, int], seed: int) -> list[Point]:
-    """Draw points: so many operations and so many moments of each stage, no operation twice."""
+def drawn_points(
+    unkilled: Unkilled, made: dict[str, Path], operations: dict[str, int], moments: dict[str, int], seed: int
+) -> list[Point]:
+    """Draw points: so many operations and so many moments of each stage, no operation twice.
+
+    Where training begins, the base is there, and a style may have begun: what is left then is drawn from.
+    """
     draw = random.Random(seed)
+    there = {**unkilled.operations, "train": operations_of(made["trained"])["train"]}
     points = []
     for stage, count in operations.items():
-        points += [Point(stage, at) for at in sorted(draw.sample(range(1, unkilled.operations[stage] + 1), count))]
+        points += [Point(stage, at) for at in sorted(draw.sample(range(1, there[stage] + 1), count))]
     for stage, count in moments.items():
         points += [Point(stage, seconds=draw.uniform(0, 0.8 * unkilled.spans[stage])) for _ in range(count)]
     return points
