@@ -58,7 +58,7 @@ class Farms:
             folder = self.scratch / "beginnings"
             if not (folder / _WHOLE).exists():
                 killing.beginnings(folder)
-            self._beginnings = {name: folder / name for name in set(killing.FROM.values())}
+            self._beginnings = {name: folder / name for name in {*killing.FROM.values(), *killing.AFTER.values()}}
             (folder / _WHOLE).touch()
         return self._beginnings
 

@@ -33,6 +33,7 @@ from tests.faults.small_farm import (
 
 STATE_SHARE = 1e9  # a training keeps its state after every epoch, whatever that costs: there is something to go on from
 _REACHED_SECONDS = 900.0
+AFTER = {"train": "trained", "judge": "judged", "publish": "published"}  # the farm whose last run was of a stage alone
 FROM = {"read": "new", "ledger": "new", "base": "read", "train": "based", "judge": "trained", "publish": "judged"}
 
 
@@ -52,7 +53,6 @@ class Unkilled:
     folder: Path
     came_to: dict[str, Any]
     operations: Counter[str]  # by stage
-    spans: dict[str, float]  # by stage, seconds from its first operation to its last
 
 
 def run_unkilled(folder: Path) -> Unkilled:
@@ -65,17 +65,17 @@ def run_unkilled(folder: Path) -> Unkilled:
 
 def as_unkilled(folder: Path) -> Unkilled:
     """Return a farm that ran to its end as what to compare with."""
+    times = operations_of(folder)
+    return Unkilled(folder, outcome(folder), Counter({stage: len(found) for stage, found in times.items()}))
+
+
+def operations_of(folder: Path) -> dict[str, list[float]]:
+    """Return the moments, in seconds, of the operations that a farm's last run had, by stage."""
     times: dict[str, list[float]] = {}
     for line in (folder / "trace").read_text().splitlines():
         moment, stage, *_ = line.split()
         times.setdefault(stage, []).append(float(moment))
-    spans = {stage: max(found) - min(found) for stage, found in times.items()}
-    return Unkilled(folder, outcome(folder), operations_of(folder), spans)
-
-
-def operations_of(folder: Path) -> Counter[str]:
-    """Return how many operations of each stage a farm's last run had."""
-    return Counter(line.split()[1] for line in (folder / "trace").read_text().splitlines())
+    return times
 
 
 def traced(folder: Path, **fault: Any) -> dict[str, Any]:
@@ -84,9 +84,14 @@ def traced(folder: Path, **fault: Any) -> dict[str, Any]:
 
 
 def beginnings(folder: Path) -> dict[str, Path]:
-    """Return farms that have come so far: new, read, based (the base is there), trained, judged."""
+    """Return farms that have come so far: new, read, based (the base is there), trained, judged, published."""
     made = {"new": make_farm(folder / "new")}
-    for before, name, until in (("new", "read", "read"), ("based", "trained", "train"), ("trained", "judged", "judge")):
+    for before, name, until in (
+        ("new", "read", "read"),
+        ("based", "trained", "train"),
+        ("trained", "judged", "judge"),
+        ("judged", "published", "publish"),
+    ):
         if before == "based":
             made["based"] = copied(made["read"], folder / "based")
             kill_at(made["based"], Point("train"))
@@ -158,15 +163,17 @@ def drawn_points(
 ) -> list[Point]:
     """Draw points: so many operations and so many moments of each stage, no operation twice.
 
-    Where training begins, the base is there, and a style may have begun: what is left then is drawn from.
+    A farm that does not begin anew has fewer of them left; those are drawn from.
     """
     draw = random.Random(seed)
-    there = {**unkilled.operations, "train": operations_of(made["trained"])["train"]}
+    there = {**operations_of(unkilled.folder)}
+    there |= {stage: operations_of(made[after])[stage] for stage, after in AFTER.items()}
     points = []
     for stage, count in operations.items():
-        points += [Point(stage, at) for at in sorted(draw.sample(range(1, there[stage] + 1), count))]
+        points += [Point(stage, at) for at in sorted(draw.sample(range(1, len(there[stage]) + 1), count))]
     for stage, count in moments.items():
-        points += [Point(stage, seconds=draw.uniform(0, 0.8 * unkilled.spans[stage])) for _ in range(count)]
+        span = max(there[stage]) - min(there[stage])
+        points += [Point(stage, seconds=draw.uniform(0, 0.8 * span)) for _ in range(count)]
     return points
 
 
