@@ -149,7 +149,7 @@ def _spare() -> list[Worker]:
 
 
 def _serve(pipe: Any, parent: int) -> None:
-    """Perform tasks until the farm closes the pipe or dies."""
+    """Perform tasks until the farm closes the pipe or dies, or this process is worn."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the farm decides; ^C reaches the whole process group
     if os.getppid() != parent:
@@ -159,4 +159,7 @@ def _serve(pipe: Any, parent: int) -> None:
             task = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(perform(task))
+        outcome = perform(task)
+        pipe.send(outcome)
+        if outcome.worn:
+            os._exit(0)  # all is on disk, and what Keras takes down takes a second
