@@ -44,6 +44,18 @@ def test_priority_then_the_longest_then_the_name():
     assert queue.n_waiting == 0
 
 
+def test_what_is_ready_is_published_before_other_styles_go_on():
+    queue = queue_of(
+        [task("a", expected_seconds=9), task("b", stage="publish"), task("c", stage="publish"), task("d", priority=1)],
+        Node("x", 2),
+    )
+    assert starts(queue) == ["d", "b"]
+    queue.end("d")
+    assert starts(queue) == ["a"]  # one at a time
+    queue.end("b")
+    assert starts(queue) == ["c"]
+
+
 def test_what_does_not_fit_lets_smaller_ones_pass():
     queue = queue_of([task("big", 4, expected_seconds=9), task("small"), task("x", priority=1)], Node("x", 4))
     assert starts(queue) == ["x", "small"]

@@ -62,14 +62,15 @@ class Outcome:
         return not self.error
 
 
-_Key = tuple[int, bool, float, str, int]
+_Key = tuple[int, bool, bool, float, str, int]
 
 
 class Queue:
     """What waits, what runs, and what of the machines is free.
 
-    Higher priority first, then what needs a GPU, for those are few; then the style with most to do, then by style and
-    arrival. A task that does not fit lets others pass. Publishing is one at a time: there is one catalog.
+    Higher priority first; then publishing, which is one at a time, for there is one catalog, and shows what is done;
+    then what needs a GPU, for those are few; then the style with most to do, then by style and arrival. A task that
+    does not fit lets others pass.
 
     Examples
     --------
@@ -106,8 +107,9 @@ class Queue:
 
     def add(self, task: Task) -> None:
         self._arrivals += 1
-        key = (-task.priority, not task.demand.gpus, -task.expected_seconds, task.style, self._arrivals)
-        insort(self._lines.setdefault((task.demand, task.stage == "publish"), []), (key, task))
+        publishes = task.stage == "publish"
+        key = (-task.priority, not publishes, not task.demand.gpus, -task.expected_seconds, task.style, self._arrivals)
+        insort(self._lines.setdefault((task.demand, publishes), []), (key, task))
 
     def start(self) -> list[Task]:
         """Return the waiting tasks that start now, in order, each with its place; they run from now on."""
