@@ -23,7 +23,7 @@ NODES = 3
 
 def measure(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     write_farm(scratch)
-    farm_once(scratch, "whole", lambda: LocalExecutor(2), until="read")
+    farm_once(scratch / "whole", scratch, lambda: LocalExecutor(2), until="read")
     expected = {name: notes_of(scratch / "whole", name) for name in STYLES}
     runs = []
     with cluster_of(*[NODE] * NODES) as cluster:

@@ -63,9 +63,9 @@ def write_farm(folder):
     (folder / "corpora.yaml").write_text(yaml.safe_dump(farm))
 
 
-def farm_once(folder, artifacts, make_executor, until="publish"):
-    """Farm it and return the states and the storage."""
-    storage, farm = Storage(folder / artifacts), load_farm(folder / "corpora.yaml")
+def farm_once(artifacts, folder, make_executor, until="publish"):
+    """Farm it into artifacts, a folder or an address, and return the states and the storage."""
+    storage, farm = Storage(artifacts), load_farm(folder / "corpora.yaml")
     states, _ = run_farm(
         farm, storage, styles=list(STYLES), until=until, make_executor=make_executor, listener=Silent()
     )
@@ -85,7 +85,7 @@ def farm_and_kill(folder, artifacts, cluster, stage, until="publish"):
         made.append(Killing(cluster, Storage(root), stage, is_far_enough))
         return made[0]
 
-    states, _ = farm_once(folder, artifacts, make_executor, until)
+    states, _ = farm_once(root, folder, make_executor, until)
     repeated = {name: _repeated(root, name) for name in STYLES}
     return {
         "stage": stage,

@@ -180,7 +180,7 @@ def test_a_farm_outlives_a_node_that_dies(cluster, tmp_path, stage):
     facts = farm_and_kill(tmp_path, "killed", cluster, stage, until="train")
     assert facts["killed"] is not None
     assert facts["failed"] == {}
-    farm_once(tmp_path, "whole", lambda: LocalExecutor(2), until="read")
+    farm_once(tmp_path / "whole", tmp_path, lambda: LocalExecutor(2), until="read")
     assert facts["notes"] == {name: notes_of(tmp_path / "whole", name) for name in STYLES}
     assert set(facts["epochs"].values()) == {6}
     assert sum(facts["repeated"].values()) <= 1
