@@ -1,7 +1,7 @@
 """The command line of the farm with one fault in it, as the environment says; its child processes have it too.
 
 FARM_FAULT holds JSON: `trace`, a file that every operation adds a line to; `stage` and `at`, which operation it is (any
-stage: `any`); and `do`: `kill` the whole process group there, `die` or `stop` alone, the name of an errno that it fails
+stage: `any`; with `in_worker` of workers only); and `do`: `kill` the whole process group there, `die` or `stop` alone, the name of an errno that it fails
 with, or `touch` and the `file` that grows by a byte. With `for_good` every operation after it does the same.
 `state_share` is how much of its time a training may take to keep its state. With `orphans` workers do not die with the
 run, as on another machine.
@@ -9,6 +9,7 @@ run, as on another machine.
 
 import errno
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ def strike(operation: str, path: Path) -> None:
 
     stage = stage_of(str(path))
     number = count(Path(FAULT["trace"]), f"{time.monotonic():.3f} {stage} {operation} {path.name}")
+    if FAULT.get("in_worker") and multiprocessing.parent_process() is None:
+        return
     if FAULT.get("stage") in (stage, "any"):
         if FAULT["stage"] != "any":
             number = count(Path(f"{FAULT['trace']}.{stage}"), operation)

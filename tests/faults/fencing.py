@@ -24,7 +24,7 @@ def revived(based: Path, folder: Path, unkilled: Unkilled, at: int) -> list[str]
     What is wrong: with the new run, with what the woken worker changed, or that it did not end.
     """
     copied(based, folder)
-    fault = traced(folder, stage="train", at=at, do="stop", orphans=True)
+    fault = traced(folder, stage="train", at=at, do="stop", in_worker=True, orphans=True)
     old = start(folder, fault=fault)
     stopped = _stopped_in(old.pid)
     if not stopped:
@@ -50,7 +50,7 @@ def revived(based: Path, folder: Path, unkilled: Unkilled, at: int) -> list[str]
 def lost(based: Path, folder: Path, unkilled: Unkilled, at: int, what: str) -> list[str]:
     """Have a worker die, or fail with an errno, at an operation of its training; the run has to go on by itself."""
     copied(based, folder)
-    code = run(folder, fault=traced(folder, stage="train", at=at, do=what))
+    code = run(folder, fault=traced(folder, stage="train", at=at, do=what, in_worker=True))
     tries = attempts(Storage(folder / "artifacts"))
     again = [name for name in tries if name[1] == "train" and tries[name] == tries_before(based, name) + 2]
     problems = [] if code == 0 else [f"it ended with {code}: {said(folder)[-2000:]}"]
