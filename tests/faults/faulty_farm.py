@@ -1,10 +1,10 @@
 """The command line of the farm with one fault in it, as the environment says; its child processes have it too.
 
 FARM_FAULT holds JSON: `trace`, a file that every operation adds a line to; `stage` and `at`, which operation it is (any
-stage: `any`; with `in_worker` of workers only); and `do`: `kill` the whole process group there, `die` or `stop` alone, the name of an errno that it fails
-with, or `touch` and the `file` that grows by a byte. With `for_good` every operation after it does the same.
-`state_share` is how much of its time a training may take to keep its state. With `orphans` workers do not die with the
-run, as on another machine.
+stage: `any`; with `in_worker` only those of workers count); and `do`: `kill` the whole process group there, `die` or
+`stop` alone, the name of an errno that it fails with, or `touch` and the `file` that grows by a byte. With `for_good`
+every operation after it does the same. `state_share` is how much of its time a training may take to keep its state.
+With `orphans` workers do not die with the run, as on another machine.
 """
 
 import errno
