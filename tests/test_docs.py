@@ -64,6 +64,8 @@ BENCHES = [
     "selection",
     "selection_runs",
     "copies",
+    "scheduling",
+    "faults",
 ]
 
 
