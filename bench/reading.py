@@ -14,7 +14,6 @@ Prints tables and writes JSON. What the file holds of other sections stays, if i
 """
 
 import argparse
-import json
 import shutil
 import signal
 import sys
@@ -22,12 +21,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import machine
 import reading_corpora
 import reading_folk
 import reading_hostile
 import reading_scale
 import reading_workers
+from sections import chosen_of, measure_sections, print_sections
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
@@ -64,31 +63,21 @@ def main() -> None:
     parser.add_argument("--folders", nargs="*", help="a smaller measurement: only these corpora in corpora and workers")
     parser.add_argument("--executors", nargs="*", default=["local", "ray"], choices=["local", "ray"])
     options = parser.parse_args()
-    if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    chosen = chosen_of(parser, options.sections, SECTIONS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made on the way is cleaned up
-    where = machine.describe()
-    kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-    if kept.get("machine") != where:
-        kept = {}
-    facts = {"machine": where, "sections": kept.get("sections", {})}
-    for section in [name for name in SECTIONS if name in (options.sections or SECTIONS)]:
+
+    def measure(section: str) -> dict[str, Any]:
         scratch = Path(tempfile.mkdtemp(prefix=f"farm-reading-{section}-", dir=options.scratch))
         try:
-            facts["sections"][section] = run(section, options, scratch)
+            return run(section, options, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
-    print_table(facts)
+
+    print_table(measure_sections(options.json, chosen, measure))
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    where = facts["machine"]
-    print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}")
-    for section, module in SECTIONS.items():
-        if section in facts["sections"]:
-            print()
-            module.print_table(facts["sections"][section])
+    print_sections(facts, SECTIONS)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,15 @@ same machine.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import machine
 import scheduling_cores
 import scheduling_gpus
 import scheduling_killed
 import scheduling_overhead
+from sections import chosen_of, measure_sections, print_sections
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
@@ -47,32 +46,19 @@ def main() -> None:
     parser.add_argument("--executors", nargs="*", default=["local", "ray"], choices=["local", "ray"])
     parser.add_argument("--kills", type=int, default=5, help="of each kind")
     options = parser.parse_args()
-    chosen = options.sections or list(SECTIONS)
-    if unknown := set(chosen) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    chosen = chosen_of(parser, options.sections, SECTIONS)
     if options.corpora is None and "cores" in chosen:
         parser.error("cores are measured on --corpora FOLDER")
-    where = machine.describe()
-    kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-    if kept.get("machine") != where:
-        kept = {}
-    facts: dict[str, Any] = {"machine": where, "sections": kept.get("sections", {})}
-    for section in [name for name in SECTIONS if name in chosen]:
+
+    def measure(section: str) -> Any:
         with tempfile.TemporaryDirectory(prefix="farm-bench-") as scratch:
-            facts["sections"][section] = SECTIONS[section].measure(options, Path(scratch))
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
-    print_table(facts)
+            return SECTIONS[section].measure(options, Path(scratch))
+
+    print_table(measure_sections(options.json, chosen, measure))
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    where = facts["machine"]
-    print(
-        f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}, Ray {where['ray']}"
-    )
-    for section, module in SECTIONS.items():
-        if section in facts["sections"]:
-            print()
-            module.print_table(facts["sections"][section])
+    print_sections(facts, SECTIONS, f", Ray {facts['machine']['ray']}")
 
 
 if __name__ == "__main__":

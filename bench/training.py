@@ -13,15 +13,14 @@ torch comes with `pip install -e '.[bench]'`; with --torch-python it may live in
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-import machine
 import training_base
 import training_memory
 import training_speed
+from sections import chosen_of, measure_sections, print_sections
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"speed": training_speed, "base": training_base, "memory": training_memory}
@@ -43,29 +42,16 @@ def main() -> None:
     parser.add_argument("--notes", type=int, default=10_000_000, help="made to measure the memory")
     parser.add_argument("--scratch", type=Path, help="a folder for what is made on the way; kept when given")
     options = parser.parse_args()
-    if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    if options.corpora is None and "base" in (options.sections or SECTIONS):
+    chosen = chosen_of(parser, options.sections, SECTIONS)
+    if options.corpora is None and "base" in chosen:
         parser.error("the base is measured on --corpora FOLDER")
-    where = machine.describe()
-    kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-    if kept.get("machine") != where:
-        kept = {}
-    facts: dict[str, Any] = {"machine": where, "sections": kept.get("sections", {})}
-    for section in [name for name in SECTIONS if name in (options.sections or SECTIONS)]:
-        facts["sections"][section] = SECTIONS[section].measure(options)
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+    facts = measure_sections(options.json, chosen, lambda section: SECTIONS[section].measure(options))
     print()
     print_table(facts)
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    where = facts["machine"]
-    print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}")
-    for section, module in SECTIONS.items():
-        if section in facts["sections"]:
-            print()
-            module.print_table(facts["sections"][section])
+    print_sections(facts, SECTIONS)
 
 
 if __name__ == "__main__":

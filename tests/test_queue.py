@@ -142,6 +142,17 @@ def test_what_has_to_be_on_a_machine_waits_for_it_and_one_that_is_kept_takes_not
     assert places(queue) == {"b": ("head",)}
 
 
+def test_what_no_machine_holds_is_given_up_after_a_while_and_not_when_one_comes_back():
+    queue = queue_of([task("a", gpus=1), task("b", gpus=1)], Node("x", 2))
+    assert queue.give_up(100, 45) == queue.give_up(144, 45) == []
+    queue.set_nodes([Node("x", 2, 1)])
+    assert queue.give_up(146, 45) == []
+    queue.set_nodes([Node("x", 2)])
+    assert queue.give_up(150, 45) == queue.give_up(194, 45) == []
+    assert [one.id for one in queue.give_up(195, 45)] == ["a", "b"]
+    assert queue.n_waiting == 0
+
+
 def test_machines_come_and_go():
     queue = queue_of([task("a", gpus=1), task("b", gpus=1)], Node("x", 2, 1))
     assert places(queue) == {"a": ("x", 0)}

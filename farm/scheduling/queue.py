@@ -41,6 +41,10 @@ class Task:
     place: Place | None = None  # once it starts
     environment: Mapping[str, str] = field(default_factory=dict)  # of its worker's process
 
+    def elsewhere(self) -> "Task":
+        """Return it for another try: on another machine than before, where there is one."""
+        return replace(self, place=None, avoids=self.avoids | ({self.place.node} if self.place else set()))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -89,6 +93,7 @@ class Queue:
         self.running: dict[str, Task] = {}
         self._of_style: Counter[str] = Counter()
         self._arrivals = 0
+        self._homeless_since: float | None = None
         # Tasks that ask for the same wait in one line: where the first of them finds no room, none does.
         self._lines: dict[tuple[Demand, bool], list[tuple[_Key, Task]]] = {}
         self.set_nodes(nodes)
@@ -153,6 +158,24 @@ class Queue:
         """Return the waiting tasks that no machine could hold, even an empty one."""
         lines = [line for line, entries in self._lines.items() if entries and not could_hold(self.nodes, line[0])]
         return [task for line in lines for _, task in self._lines[line]]
+
+    def give_up(self, now: float, patience: float) -> list[Task]:
+        """Take out and return what no machine could hold for so long: one that could may have died, and come back.
+
+        Parameters
+        ----------
+        now, patience
+            Seconds, on any clock that does not go back. Patience begins anew when nothing is homeless.
+        """
+        homeless = {task.id for task in self.homeless()}
+        if not homeless:
+            self._homeless_since = None
+            return []
+        if self._homeless_since is None:
+            self._homeless_since = now
+        if now - self._homeless_since < patience:
+            return []
+        return self.drop(lambda task: task.id in homeless)
 
     def _head(self, line: tuple[Demand, bool]) -> tuple[_Key, Task] | None:
         """Return the first of a line that may start as far as limits go."""

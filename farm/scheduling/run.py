@@ -6,16 +6,18 @@ before the next thing starts, so the loop keeps no state worth saving.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from farm.config import BASE
 from farm.farm_config import Farm
 from farm.scheduling import ledger, tasks
+from farm.scheduling.attempts import Attempts
 from farm.scheduling.demands import refuse_what_no_machine_has, why_unmet
 from farm.scheduling.machines import Node, could_hold
 from farm.scheduling.plan import PER_RECIPE, UNTIL, Job, key_of, next_jobs
+from farm.scheduling.protocols import Executor, Listener
 from farm.scheduling.publishing import finish
 from farm.scheduling.queue import Outcome, Queue, Task
 from farm.scheduling.state import BaseState, State, StyleState, progress_of, stale_trainings
@@ -23,35 +25,9 @@ from farm.scheduling.survey import survey
 from farm.scheduling.threads import forget_shares, keep_shares, read_shares, shares
 from farm.storage import Storage
 
-_TRIES = 3  # for failures that are nobody's fault, such as a worker that was killed
 _POLL_SECONDS = 0.25
 _TICK_SHARE = 0.04  # of the time, for telling the listener: in an object store every look takes requests
 _PATIENCE_SECONDS = 45.0  # with a task that no machine can hold: one that could may have died, and come back
-
-
-class Executor(Protocol):
-    """What carries tasks out: `cluster.RayExecutor` or `local.LocalExecutor`."""
-
-    name: str
-
-    home: str
-
-    @property
-    def nodes(self) -> Sequence[Node]:
-        """The machines there are now; more than one only on a cluster. `home` is where music is read, "" for any."""
-
-    def submit(self, task: Task) -> None: ...
-    def wait(self, timeout_seconds: float) -> list[Outcome]: ...
-    def close(self) -> None: ...
-
-
-class Listener(Protocol):
-    """Who is told what happens, for a person or a program to follow."""
-
-    def begin(self, state: State, job: Job) -> None: ...
-    def end(self, state: State, stage: str, recipe: str, result: Mapping[str, Any]) -> None: ...
-    def fail(self, state: State, stage: str, recipe: str, message: str) -> None: ...
-    def tick(self, states: Sequence[State]) -> None: ...
 
 
 def run_farm(
@@ -99,10 +75,8 @@ class _Loop:
         self.until = until
         self.listener = listener
         self.queue = Queue(())
-        self.tries: dict[str, int] = {}
-        self.homeless_since: float | None = None  # monotonic seconds
-        self.next_tick = 0.0  # the same
-        self.attempts = ledger.attempts(storage)
+        self.next_tick = 0.0  # monotonic seconds
+        self.attempts = Attempts(storage)
 
     @property
     def states(self) -> list[State]:
@@ -157,14 +131,7 @@ class _Loop:
         """Use machines that come, forget those that go, and give up what waits for one that does not come back."""
         if tuple(self.executor.nodes) != self.queue.nodes:
             self.queue.set_nodes(self.executor.nodes)
-        homeless = {task.id for task in self.queue.homeless()}
-        if not homeless:
-            self.homeless_since = None
-            return
-        self.homeless_since = self.homeless_since or time.monotonic()
-        if time.monotonic() - self.homeless_since < _PATIENCE_SECONDS:
-            return
-        for task in self.queue.drop(lambda task: task.id in homeless):
+        for task in self.queue.give_up(time.monotonic(), _PATIENCE_SECONDS):
             state, key = self._state(task.style), key_of(task.stage, task.recipe)
             again = self._task(state, next(job for job in state.jobs if job.key == key)) if task.recipe else task
             if could_hold(self.queue.nodes, again.demand):
@@ -188,22 +155,15 @@ class _Loop:
         state, key = self._state(task.style), key_of(task.stage, task.recipe)
         if key not in state.began:
             state.began[key] = time.monotonic()
-            self._note_start(task)
+            self.attempts.begin_stage(task)
             self._report(state, task)
             self.listener.begin(state, next(job for job in state.jobs if job.key == key))
-        attempt = self.attempts[state.style, task.stage, task.recipe]
-        self.executor.submit(tasks.fenced(task, ledger.open_fence(self.storage, task.id, attempt)))
+        self.executor.submit(self.attempts.fenced(task))
 
     def _report(self, state: State, task: Task) -> None:
         """Tell other shells what is at work; how far reading is only this process knows."""
         (facts,) = progress_of(self.storage, state) if task.stage == "read" else [{"stage": task.stage}]
         ledger.report_progress(self.storage, state.style, **{"recipe": task.recipe, **facts})
-
-    def _note_start(self, task: Task, message: str = "") -> None:
-        """Count an attempt, on disk before it begins."""
-        ledger.note_attempt(self.storage, task.style, task.stage, "started", recipe=task.recipe, message=message)
-        name = (task.style, task.stage, task.recipe)
-        self.attempts[name] = self.attempts.get(name, 0) + 1
 
     def _enqueue(self, state: State) -> None:
         """Turn the jobs that can start into tasks."""
@@ -226,17 +186,14 @@ class _Loop:
     def _book(self, outcome: Outcome) -> None:
         """Write down what a task left, and start what follows."""
         task, state = outcome.task, self._state(outcome.task.style)
-        ledger.close_fence(self.storage, task.id)
+        self.attempts.end(task)
         if (isinstance(state, StyleState) and state.error) or task.recipe in state.failed:
             return  # another task of it has failed already
         key = key_of(task.stage, task.recipe)
         state.spent[key] = state.spent.get(key, 0.0) + outcome.seconds
         if not outcome.ok:
-            self.tries[task.id] = self.tries.get(task.id, 1) + 1
-            if outcome.kind == "infrastructure" and self.tries[task.id] <= _TRIES:
-                self._note_start(task, outcome.error)
-                failed_at = {task.place.node} if task.place else set()
-                self.queue.add(replace(task, place=None, avoids=task.avoids | failed_at))
+            if (again := self.attempts.again(outcome)) is not None:
+                self.queue.add(again)
                 return
             self._fail(state, task.stage, task.recipe, outcome.error)
             self._go_on(state, task.stage)

@@ -9,7 +9,7 @@ that was kept.
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from farm.scheduling.machines import Node
 from farm.scheduling.queue import Queue, Task
@@ -138,8 +138,7 @@ class _Play:
             done = step.seconds - self.left[name] + now - self.began[name]
             kept = done // step.kept_seconds * step.kept_seconds if step.kept_seconds else 0.0
             self.left[name] = step.seconds - kept
-            failed_at = {task.place.node} if task.place else set()
-            self.queue.add(replace(task, place=None, avoids=task.avoids | failed_at))
+            self.queue.add(task.elsewhere())
             return
         for follower in self.followers.get(name, ()):
             self.blocks[follower].discard(name)

@@ -12,7 +12,7 @@ from farm.scheduling.machines import Demand, Node
 from farm.scheduling.plan import Job, one_recipe
 from farm.scheduling.queue import TRAINING, Task
 from farm.scheduling.state import BaseState, State, StyleState
-from farm.storage import Fence, Storage
+from farm.storage import Storage
 
 
 def reading_tasks(state: StyleState, storage: Storage, home: str) -> list[Task]:
@@ -47,12 +47,6 @@ def stage_task(state: StyleState, job: Job, threads: int, nodes: Sequence[Node])
     demand = demand_of(work.recipe, work.recipe.training, nodes, threads)
     task = _task(state, job.stage, call, (replace(work, threads=demand.cpus), receipts), recipe=job.recipe)
     return replace(task, demand=demand)
-
-
-def fenced(task: Task, fence: Fence) -> Task:
-    """Return the task as one attempt makes it: its work, the first argument of every call, writes by that fence."""
-    work, *others = task.arguments
-    return replace(task, arguments=(replace(work, fence=fence), *others))
 
 
 def base_task(
