@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from farm.config import Recipe
 from farm.errors import StyleError
 from farm.farm_config import Style
 from farm.progress import state_counts
-from farm.scheduling import ray_folders
+from farm.scheduling import ray_folders, workers
 from farm.scheduling.local import LocalExecutor
 from farm.scheduling.plan import STAGES, UNTIL, files_digest, next_jobs, plan_base, plan_style
 from farm.scheduling.queue import Task
@@ -272,6 +273,35 @@ def test_closing_the_local_executor_ends_a_child_at_work():
     executor.close()
     assert processes
     assert not any(process.is_alive() for process in processes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_child_is_started_whole_before_a_signal_stops_the_farm(monkeypatch, number):
+    """Whatever thread the system gives the signal to, Python lets it interrupt the main one."""
+    real, started = workers.SpawnProcess.start, []
+
+    def stop():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        signal.pthread_kill(threading.get_ident(), number)
+
+    def start(process):
+        thread = threading.Thread(target=stop)
+        thread.start()
+        thread.join()
+        real(process)
+        started.append(process)
+
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(workers.SpawnProcess, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            workers.Worker()
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    (process,) = started
+    process.terminate()
+    process.join()
 
 
 def ended_process():

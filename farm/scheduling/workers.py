@@ -9,8 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -78,12 +81,8 @@ class Worker:
         self.pipe, theirs = _CONTEXT.Pipe()
         self.task: Task | None = None
         self.process: SpawnProcess = _CONTEXT.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
-        # The child is born deaf to ^C, which reaches the whole process group: the farm decides.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
+        with _undisturbed():
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def send(self, task: Task) -> bool:
@@ -121,6 +120,29 @@ class Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off what asks this process to stop until a child is started whole; a half started one says so in a trace.
+
+    The child is born deaf to ^C, which reaches the whole process group: the farm decides. For this process that mask
+    is not enough, because any of its threads may get the signal, and then Python interrupts the main one.
+    """
+    came: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if is_main}
+    for number in handlers:
+        signal.signal(number, lambda number, frame: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        for signalled in came[:1]:
+            signal.raise_signal(signalled)
 
 
 def perform_apart(task: Task) -> Outcome:
