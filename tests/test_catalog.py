@@ -16,6 +16,7 @@ from farm.catalog import entry as entries
 from farm.catalog.budget import Option, choose
 from farm.catalog.model_file import model_files, model_name, open_model, pack_model, weights_sha256
 from farm.catalog.pack import ship
+from farm.catalog.page_script import model_script, script_bytes
 from farm.catalog.precision import PRECISIONS, restored
 from farm.catalog.publish import current, decide, publish
 from farm.catalog.verify import verify
@@ -519,7 +520,8 @@ def test_a_pack_holds_all_that_an_app_needs(tmp_path):
     report = ship(storage, tmp_path / "pack")
     files = snapshot(tmp_path / "pack")
     texts = ["README.md", "LICENCES.md", "SHA256SUMS", "catalog.json", "cards/bach.md", "cards/chopin.md"]
-    assert sorted(files) == sorted([*texts, model_name("bach", 1), model_name("chopin", 1)])
+    page = ["compose.html", "page/bach.js", "page/chopin.js"]
+    assert sorted(files) == sorted([*texts, *page, model_name("bach", 1), model_name("chopin", 1)])
     assert report["bytes"] == sum(map(len, files.values()))
     assert [(one["style"], one["precision"]) for one in report["models"]] == [
         ("bach", "float32"),
@@ -593,22 +595,71 @@ def test_one_source_without_a_licence_blocks_the_model(tmp_path):
         ship(storage, tmp_path / "pack")
 
 
-def test_a_budget_lowers_precision_before_it_leaves_styles_out(tmp_path):
+@pytest.mark.parametrize("embed", [False, True])
+def test_a_budget_lowers_precision_before_it_leaves_styles_out(tmp_path, embed):
     storage = approved(tmp_path, "bach", "chopin", "folk")
-    full = ship(storage, tmp_path / "full")["bytes"]
-    seen = []
-    for budget in range(full, full // 5, -4000):
-        report = ship(storage, tmp_path / "pack", budget_bytes=budget)
+    full = ship(storage, tmp_path / "full", embed=embed)["bytes"]
+    page_bytes = len(snapshot(tmp_path / "full")["compose.html"])
+    step_bytes = 30_000 * (2.1 if embed else 1)
+    seen, in_page = [], []
+    for budget in range(full, page_bytes + (full - page_bytes) // (10 if embed else 5), -4000):
+        report = ship(storage, tmp_path / "pack", budget_bytes=budget, embed=embed)
         assert report["bytes"] == sum(map(len, snapshot(tmp_path / "pack").values())) <= budget
-        assert report["bytes"] > budget - 30_000, "room is used"
+        assert report["bytes"] > budget - step_bytes, "room is used"
         seen.append([one["precision"] for one in report["models"]])
+        in_page.append([one["style"] for one in report["models"] if one["in_page"]])
     assert verify(tmp_path / "pack") == []
+    if embed:
+        assert {tuple(styles) for styles in in_page} == {("bach", "chopin", "folk"), ("bach", "chopin"), ("bach",), ()}
+        assert all(len(styles) == 3 for styles, row in zip(in_page, seen, strict=True) if "float32" in row)
     assert "no room" in report["left_out"][0]["why"]
     with pytest.raises(FarmError, match=r"nothing can be shipped:\n  bach: no room within 100 bytes"):
         ship(storage, tmp_path / "pack", budget_bytes=100)
     assert seen[0] == ["float32"] * 3
     assert ["int8"] * 3 in seen
     assert {len(row) for row in seen} >= {2, 3}
+
+
+def test_the_page_says_which_models_are_in_it(tmp_path):
+    storage = approved(tmp_path, "bach", "chopin")
+    ship(storage, tmp_path / "pack", precision="int8")
+    files = snapshot(tmp_path / "pack")
+    for style in ("bach", "chopin"):
+        assert files[f"page/{style}.js"] == model_script(style, files[model_name(style, 1)])
+        assert len(files[f"page/{style}.js"]) == script_bytes(style, len(files[model_name(style, 1)]))
+    assert "asks for the model file" not in files["README.md"].decode()
+    report = ship(storage, tmp_path / "pack", precision="int8", embed=False)
+    assert [one["in_page"] for one in report["models"]] == [False, False]
+    files = snapshot(tmp_path / "pack")
+    assert not [name for name in files if name.startswith("page/")]
+    assert "For every style it asks for the model file" in files["README.md"].decode()
+    assert '"script": null' in files["compose.html"].decode()
+
+
+def test_nothing_from_outside_is_markup_in_the_page(tmp_path):
+    storage = Storage(tmp_path / "artifacts")
+    publish(storage, [entry(title="</script><img src=x onerror=alert(1)>", licence="<!-- <script>")], [])
+    decide(storage, "bach", "approved", "good")
+    ship(storage, tmp_path / "pack")
+    html = (tmp_path / "pack" / "compose.html").read_text()
+    assert "<img" not in html
+    assert html.count("<script") == html.count("</script>") == 3
+    assert "<!--" not in html
+
+
+def test_a_script_of_the_page_holds_the_model_that_the_catalog_names(tmp_path):
+    storage = approved(tmp_path, "bach", "chopin")
+    pack = tmp_path / "pack"
+    ship(storage, pack)
+    (pack / "page" / "chopin.js").write_bytes((pack / "page" / "bach.js").read_bytes())
+    (pack / "page" / "liszt.js").write_bytes(b"")
+    names = sorted(str(path.relative_to(pack)) for path in pack.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256((pack / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    (pack / "SHA256SUMS").write_text("".join(line for line in sums if "SHA256SUMS" not in line))
+    assert verify(pack) == [
+        "page/chopin.js: does not hold the bytes of chopin-1.farm.safetensors",
+        "page/liszt.js: is extra, catalog.json names no model for it",
+    ]
 
 
 @given(

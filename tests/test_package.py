@@ -37,6 +37,9 @@ def test_the_wheel_holds_recipes_and_pages(installed):
     for name in ("farm/jobs/compact.yaml", "farm/jobs/quick.yaml", "farm/website/templates/index.html"):
         assert name in names
     assert any(name.startswith("farm/website/static/") for name in names)
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "farm" / "catalog" / "page").rglob("*") if path.is_file()}
+    assert len(page) > 15
+    assert page <= names, "what compose.html is made of"
 
 
 def test_the_wheel_farms_outside_the_tree(installed, tmp_path):

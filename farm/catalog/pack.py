@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from farm.catalog import pack_texts
-from farm.catalog.budget import Option, choose, ranked
+from farm.catalog.budget import Option, choose, inside_page, ranked, with_scripts
+from farm.catalog.page import PAGE, compose_page
+from farm.catalog.page_script import model_script, script_bytes, script_name
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
@@ -37,6 +39,7 @@ def ship(
     budget_bytes: int | None = None,
     precision: str = "float32",
     formats: Sequence[str] = FORMATS,
+    embed: bool = True,
 ) -> dict[str, Any]:
     """Write a pack of the approved models to the folder `out` and return what is in it and what is not.
 
@@ -50,10 +53,13 @@ def ship(
         The most that the whole folder may hold; no limit when None.
     precision
         The best precision to ship; a budget or a style's `max_bytes` may lower it.
+    embed
+        Whether models go into the page too, as many as the budget allows; the page asks for the files of the others.
 
     Returns
     -------
-    `out`, `bytes` (all files), `models` (style, version, precision, file, bytes, sha256) and `left_out` (style, why).
+    `out`, `bytes` (all files), `models` (style, version, precision, file, bytes, sha256, in_page) and `left_out`
+    (style, why).
 
     Raises
     ------
@@ -71,12 +77,13 @@ def ship(
     ready, left_out = shippable(catalog, styles)
     options, too_large = options_of(ready, precision)
     left_out += too_large
-    files = _fitting(ready, options, left_out, budget_bytes, storage)
+    files = _fitting(ready, options, left_out, budget_bytes, embed, storage)
     _replace(out, files)
     pack = json.loads(files[CATALOG])
     models = [
         {"style": model["style"], "version": model["version"], "file": file["path"]}
         | {key: file[key] for key in ("precision", "bytes", "sha256")}
+        | {"in_page": script_name(model["style"]) in files}
         for model in pack["models"]
         for file in model["files"]
     ]
@@ -89,6 +96,7 @@ def _fitting(
     options: Sequence[Option],
     left_out: Sequence[LeftOut],
     budget_bytes: int | None,
+    embed: bool,
     storage: Storage,
 ) -> dict[str, bytes]:
     """Return the files of the pack whose sizes together stay within the budget, by name.
@@ -104,10 +112,12 @@ def _fitting(
         ]
         texts_bytes = 0
         while True:
-            chosen = choose(order[:count], None if budget_bytes is None else budget_bytes - texts_bytes)
+            room = None if budget_bytes is None else budget_bytes - texts_bytes
+            inside = inside_page(order[:count], room, script_bytes) if embed else []
+            chosen = choose(with_scripts(order[:count], inside, script_bytes), room)
             if len(chosen) < count:
                 break
-            files = _files(ready, chosen, _sorted([*left_out, *dropped]), storage)
+            files = _files(ready, chosen, inside, _sorted([*left_out, *dropped]), storage)
             over = 0 if budget_bytes is None else sum(len(data) for data in files.values()) - budget_bytes
             if over <= 0:
                 return files
@@ -122,7 +132,11 @@ def _sorted(left_out: Sequence[LeftOut]) -> list[LeftOut]:
 
 
 def _files(
-    ready: Mapping[str, dict[str, Any]], chosen: Mapping[str, str], left_out: Sequence[LeftOut], storage: Storage
+    ready: Mapping[str, dict[str, Any]],
+    chosen: Mapping[str, str],
+    inside: Sequence[str],
+    left_out: Sequence[LeftOut],
+    storage: Storage,
 ) -> dict[str, bytes]:
     """Return every file of a pack by its name, SHA256SUMS last."""
     files: dict[str, bytes] = {}
@@ -137,13 +151,16 @@ def _files(
             )
         name = file["path"].rsplit("/", 1)[-1]
         files[name] = data
+        if style in inside:
+            files[script_name(style)] = model_script(style, data)
         told = {key: value for key, value in entry.items() if key not in _ARTIFACTS_ONLY}
         models.append({**told, "status": SHIPPED, "files": [{**file, "path": name}]})
     out_of_it = [{"style": item.style, "why": item.why} for item in left_out]
     catalog = {"schema": 1, "pack": 1, "models": models, "left_out": out_of_it}
     text = json.dumps(catalog, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     files[CATALOG] = text.encode()
-    files["README.md"] = pack_texts.readme(models).encode()
+    files[PAGE] = compose_page(models, inside)
+    files["README.md"] = pack_texts.readme(models, inside).encode()
     files["LICENCES.md"] = pack_texts.licences(models).encode()
     for model in models:
         files[f"cards/{model['style']}.md"] = pack_texts.card(model).encode()

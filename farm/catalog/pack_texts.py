@@ -7,7 +7,7 @@ put on one line and cannot become markup.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _EXAMPLE = """\
@@ -30,8 +30,14 @@ Path("piece.mid").write_bytes(render(notes, "piece.mid", Sheet(tempo_bpm=90)))
 """
 
 
-def readme(models: Sequence[Mapping[str, Any]]) -> str:
-    """Return README.md: what is here, how to check it, how to compose."""
+def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
+    """Return README.md: what is here, how to check it, how to compose.
+
+    Parameters
+    ----------
+    inside
+        The styles whose model the page has in a script.
+    """
     first = models[0]["files"][0]
     rows = []
     for model in models:
@@ -54,7 +60,11 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "",
             "`sha256sum -c SHA256SUMS`, or `farm verify` with the name of this folder, which also opens every model.",
             "",
-            "## Compose",
+            "## Compose in a browser",
+            "",
+            *_browser(models, inside),
+            "",
+            "## Compose in a program",
             "",
             f"In a shell: `farm compose {first['path']} -o piece.mid --notes 200 --seed 1`.",
             "In a program, with numpy as the only library (symusic writes the MIDI file):",
@@ -64,6 +74,22 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "",
         ]
     )
+
+
+def _browser(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> list[str]:
+    """Return what README.md says of the page; which of its words depend on what is in it."""
+    away = [_text(model["title"]) for model in models if model["style"] not in inside]
+    lines = [
+        "Open `compose.html`, from a file manager too: it needs no server and no network, and sends nothing anywhere.",
+        "Choose a style, press Compose, listen, save the MIDI. A seed gives the piece that `farm compose` gives.",
+    ]
+    if len(away) < len(models):
+        lines.append("The scripts in `page/` hold the models for it; an app needs neither those nor the page.")
+    if away:
+        named = "every style" if len(away) == len(models) else ", ".join(away)
+        lines.append(f"For {named} it asks for the model file: browsers let no page read the files beside it.")
+        lines.append("Show it this whole folder once.")
+    return lines
 
 
 def licences(models: Sequence[Mapping[str, Any]]) -> str:

@@ -3,10 +3,9 @@
 Conventions
 -----------
 `compose.html` holds everything but the models: style, scripts, and for the worker the text of the network. Its policy
-lets it fetch nothing and run no script but its own, by hash, and those that lie beside it. A page that was opened from
-a file manager may read no file beside it, but may run a script: `page/<style>.js` is such a script, which holds the
-bytes of a model file, 15 bits in each character (UTF-16 with a byte order mark, 1.07 bytes for one). Which models are
-inside stands in the page; the others it asks the person for. Every file is checked against the hash that stands there.
+lets it fetch nothing and run no script but its own, by hash, and, where models lie in scripts beside it
+(`farm.catalog.page_script`), those. Which models those are stands in the page; for the others it asks the person. Every
+model file is checked against the hash that stands there too. What comes from outside is data in the page, never markup.
 """
 
 import base64
@@ -17,10 +16,10 @@ from importlib.resources import files
 from typing import Any
 
 import jinja2
-import numpy as np
+
+from farm.catalog.page_script import script_name
 
 PAGE = "compose.html"
-SCRIPTS = "page"
 
 _NETWORK = (
     *("sha256", "json", "container", "precision", "encoding", "features", "player"),
@@ -33,8 +32,6 @@ _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c6b"/>'
     '<path fill="#f6f1e4" d="M6 20h5v4H6zM12 14h5v4h-5zM18 8h8v4h-8zM18 20h5v4h-5z"/></svg>'
 )
-_FIRST_CHARACTER = 0x3400
-_BITS = 15
 
 
 def compose_page(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> bytes:
@@ -66,37 +63,6 @@ def compose_page(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -
         models=_raw(_list(models, inside)),
     )
     return html.encode()
-
-
-def script_name(style: str) -> str:
-    """Return the name in the pack of the script that holds the model of a style."""
-    return f"{SCRIPTS}/{style}.js"
-
-
-def model_script(style: str, data: bytes) -> bytes:
-    """Return the script that hands the bytes of a model file to the page.
-
-    Examples
-    --------
-    >>> model_script("bach", b"abc").decode("utf-16")
-    'farmModel("bach","\u64b1\u4c00");\\n'
-    """
-    bits = np.unpackbits(np.frombuffer(data, np.uint8))
-    bits = np.append(bits, np.zeros(-len(bits) % _BITS, np.uint8)).reshape(-1, _BITS)
-    characters = (bits @ (1 << np.arange(_BITS)[::-1]) + _FIRST_CHARACTER).astype("<u2")
-    before, after = (text.encode("utf-16-le") for text in (f'\ufefffarmModel("{style}","', '");\n'))
-    return before + characters.tobytes() + after
-
-
-def script_bytes(style: str, model_bytes: int) -> int:
-    """Return the size of the script for a model file of `model_bytes`.
-
-    Examples
-    --------
-    >>> script_bytes("bach", 3) == len(model_script("bach", b"abc"))
-    True
-    """
-    return len(model_script(style, b"")) + 2 * -(-8 * model_bytes // _BITS)
 
 
 def _list(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:

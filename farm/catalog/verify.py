@@ -16,6 +16,7 @@ from typing import Any
 
 from farm import layout
 from farm.catalog.model_file import ENDING, open_model
+from farm.catalog.page_script import SCRIPTS, model_script, script_name
 from farm.composing.player import Player
 from farm.errors import FarmError
 from farm.storage import Storage
@@ -77,8 +78,24 @@ def _pack_problems(pack: Path) -> list[str]:
             problems.append(f"{name}: {CATALOG} and {SUMS} give it different hashes")
         elif not any(problem.startswith(f"{name}:") for problem in problems):
             problems += _model_problems(pack / name, name, digest, style)
+    scripts = [name for name in sorted(sums) if name.startswith(SCRIPTS)]
+    if not problems:
+        problems += _script_problems(pack, scripts, {style: name for name, (_, style) in named.items()})
     models = {name for name in sums if name.endswith(ENDING)}
     return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]
+
+
+def _script_problems(pack: Path, scripts: list[str], models: Mapping[str, str]) -> list[str]:
+    """Return which scripts of the page do not hold the file of a model; `models` names the file of each style."""
+    problems = []
+    styles = {script_name(style): style for style in models}
+    for name in scripts:
+        style = styles.get(name)
+        if style is None:
+            problems.append(f"{name}: is extra, {CATALOG} names no model for it")
+        elif _read(pack / name) != model_script(style, _read(pack / models[style])):
+            problems.append(f"{name}: does not hold the bytes of {models[style]}")
+    return problems
 
 
 def _problems_at(storage: Storage) -> list[str]:

@@ -87,10 +87,11 @@ def ship(
     budget: Annotated[str | None, typer.Option(help="The most that the pack may hold, such as 20MB.")] = None,
     precision: Annotated[str, typer.Option(help="The best precision to ship: float32, float16 or int8.")] = "float32",
     formats: Annotated[str, typer.Option("--format", help="Formats, with commas between.")] = "model",
+    embed: Annotated[bool, typer.Option(help="Models go into the page too, as many as the budget allows.")] = True,
     artifacts: Artifacts = None,
     json_out: Json = False,
 ) -> None:
-    """Pack the approved models with their licences and checksums.
+    """Pack the approved models with their licences and checksums, and a page that composes with them.
 
     Example: farm ship pack --budget 20MB
     """
@@ -103,6 +104,7 @@ def ship(
         budget_bytes=_bytes(budget) if budget else None,
         precision=precision,
         formats=names(formats),
+        embed=embed,
     )
     if json_out:
         print_json(report)
@@ -112,6 +114,9 @@ def ship(
     for one in report["left_out"]:
         print(f"{one['style']}: left out, {one['why']}")
     print(f"{out}: {len(report['models'])} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
+    away = [one["style"] for one in report["models"] if not one["in_page"]]
+    asks = f"; it asks for the model files of {', '.join(away)}" if away else ""
+    print(f"{out}/compose.html composes in a browser{asks}")
 
 
 def verify(
