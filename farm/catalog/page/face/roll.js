@@ -70,6 +70,8 @@ class Roll {
     if (this.canvas.width !== Math.round(width * sharp) || this.canvas.height !== Math.round(height * sharp)) {
       this.canvas.width = Math.round(width * sharp);
       this.canvas.height = Math.round(height * sharp);
+      this.canvas.style.width = `${width}px`;
+      this.canvas.style.height = `${height}px`;
     }
     const pen = this.canvas.getContext("2d");
     pen.setTransform(sharp, 0, 0, sharp, 0, 0);
