@@ -17,7 +17,8 @@ from farm.music.encoding import Encoding
 from farm.storage import Storage
 from tests.test_catalog import entry
 
-ARCHITECTURE = architecture(embedding=24, layers=[48, 48, 32], head=40)
+SMALL = architecture(embedding=24, layers=[48, 48, 32], head=40)
+COMPACT = architecture(embedding=128, layers=[256, 256], head=144)
 TITLE = 'Bach <b id="bold">& Söhne</b>'
 
 
@@ -57,18 +58,18 @@ def is_local(url):
     return url.startswith(("file://", "blob:", "data:"))
 
 
-def random_network(encoding, seed):
+def random_network(encoding, seed, network):
     """Weights as a training might leave them: small, and with chances that are neither even nor sure."""
     random = np.random.default_rng(seed)
     return {
         name: (random.normal(size=shape) * (2.5 if ".out." in name else 1.2) / np.sqrt(shape[0])).astype(np.float32)
-        for name, shape in weight_shapes(ARCHITECTURE, encoding).items()
+        for name, shape in weight_shapes(network, encoding).items()
     }
 
 
 @pytest.fixture(scope="session")
 def farmed(tmp_path_factory):
-    """Artifacts with three approved models; the first has velocities, the last is in free metre."""
+    """Artifacts with three approved models: one with velocities, one of the usual size, one in free metre."""
     storage = Storage(tmp_path_factory.mktemp("farm") / "artifacts")
     entries = []
     for seed, (style, title, metre, grid) in enumerate(
@@ -77,7 +78,8 @@ def farmed(tmp_path_factory):
         encoding = Encoding(grid=grid, has_velocity=seed == 0)
         card = {"style": style, "title": title, "licence": "CC0-1.0", "attribution": "J. S. Bach"}
         card["composing"] = {"tempo_bpm": 96.5, "metre": metre}
-        files = model_files(random_network(encoding, seed), ARCHITECTURE, encoding, card)
+        network = COMPACT if style == "chopin" else SMALL
+        files = model_files(random_network(encoding, seed, network), network, encoding, card)
         entries.append(entry(style, title=title, files=files))
     publish(storage, entries, [])
     for one in entries:

@@ -102,6 +102,8 @@ def test_the_page_stays_responsive_and_can_be_stopped(page, pack):
         let last = performance.now();
         window.ticking = setInterval(() => { const now = performance.now(); gaps.push(now - last); last = now; }, 10);
     }""")
+    page.locator("input[value^=chopin]").check()
+    page.fill("#seed", "7")
     page.fill("#length", "10000")
     page.click("#compose")
     page.locator("#said").filter(has_text="notes").wait_for()
@@ -305,7 +307,7 @@ def test_nothing_jumps_and_nothing_is_cut_off(page, pack, width):
 
     page.locator("input[value^=chopin]").check()
     before = places()
-    page.fill("#length", "3000")
+    page.fill("#length", "10000")
     page.click("#compose")
     page.locator("#said").filter(has_text="Composing").wait_for()
     during = places()
