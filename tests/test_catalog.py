@@ -1,8 +1,10 @@
 """Model files, catalog and pack: what is written holds, what was touched is refused with its name."""
 
+import base64
 import hashlib
 import itertools
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -634,6 +636,24 @@ def test_the_page_says_which_models_are_in_it(tmp_path):
     assert not [name for name in files if name.startswith("page/")]
     assert "For every style it asks for the model file" in files["README.md"].decode()
     assert '"script": null' in files["compose.html"].decode()
+
+
+def test_the_page_may_ask_nobody_and_run_nothing_but_its_own(tmp_path):
+    storage = approved(tmp_path, "bach")
+    for embed in (True, False):
+        ship(storage, tmp_path / "pack", precision="int8", embed=embed)
+        html = (tmp_path / "pack" / "compose.html").read_text()
+        policy = dict(
+            part.split(" ", 1) for part in re.search('Content-Security-Policy" content="([^"]*)"', html)[1].split("; ")
+        )
+        assert policy["default-src"] == policy["base-uri"] == policy["form-action"] == "'none'"
+        assert "unsafe" not in str(policy)
+        assert policy["worker-src"] == "blob:"
+        (script,) = re.findall("<script>(.*?)</script>", html, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert policy["script-src"] == f"'sha256-{digest}'" + (" 'self' file:" if embed else "")
+        assert not re.search(r"\bon[a-z]+=|https?://(?!www\.w3\.org/2000/svg)", html), "no handlers, no addresses"
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(|fetch\(|XMLHttpRequest", html)
 
 
 def test_nothing_from_outside_is_markup_in_the_page(tmp_path):

@@ -118,6 +118,13 @@ def test_the_page_stays_responsive_and_can_be_stopped(page, pack):
     assert page.inner_text("#said") == "Stopped."
     composed(page)
     assert "notes" in page.inner_text("#said"), "it goes on after"
+    page.fill("#length", "10000")
+    page.click("#compose")
+    page.locator("#said").filter(has_text="Composing").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(IDLE).wait_for()
+    assert page.inner_text("#said") == "Stopped. The piece before is still here."
+    assert page.is_enabled("#save")
 
 
 def test_models_that_are_not_inside_are_asked_for(page, bare_pack, pack, tmp_path):

@@ -8,6 +8,7 @@ class Composer {
     this.worker = new Worker(address);
     this.asked = new Map();
     this.number = 0;
+    this.broken = null; // why the worker cannot answer any more
     this.worker.addEventListener("message", ({ data }) => this.hear(data));
     this.worker.addEventListener("error", (event) => this.fail(event.message || "this browser cannot run it"));
   }
@@ -16,6 +17,7 @@ class Composer {
   ask(question, { progress = () => {}, moved = [] } = {}) {
     this.number += 1;
     const number = this.number;
+    if (this.broken) return { number, answer: Promise.reject(new Error(this.broken)) };
     const answer = new Promise((resolve, reject) => this.asked.set(number, { resolve, reject, progress }));
     this.worker.postMessage({ ...question, number }, moved);
     return { number, answer };
@@ -31,7 +33,8 @@ class Composer {
   }
 
   fail(message) {
-    for (const { reject } of this.asked.values()) reject(new Error(message));
+    this.broken = `composing cannot go on (${message}); open this page again, or in another browser`;
+    for (const { reject } of this.asked.values()) reject(new Error(this.broken));
     this.asked.clear();
   }
 }

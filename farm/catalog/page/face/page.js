@@ -7,7 +7,8 @@ const piano = new Piano(composer);
 const roll = new Roll(at("pane"));
 let chosen = null; // the model that is to compose
 let piece = null; // { model, notes, tempoBpm, ... } once there is one
-let composing = null; // the number of the question while the worker composes
+let composing = null; // the number of the question while the worker composes, -1 while its model is opened
+let stopping = false; // whether Stop was pressed since
 let beat = 0; // where the cursor stands
 
 // Styles and their files
@@ -107,26 +108,28 @@ async function compose() {
   if (!chosen) return;
   if (!Models.isHere(chosen)) {
     complain([`${chosen.title} needs its file first: open ${chosen.file}, or the folder that this page lies in.`]);
-    return at("show-folder").focus();
+    return at("show-files").focus();
   }
   const settings = wishes();
   if (!settings) return;
   complain([]);
   piano.stop();
   piano.wake();
-  composing = -1;
+  [composing, stopping] = [-1, false];
   showState();
   const model = chosen;
   say(`Opening ${model.title}…`);
   try {
     await models.opened(model);
-    if (composing !== null) await composeWith(model, settings);
+    if (stopping) say("Stopped.");
+    else await composeWith(model, settings);
   } catch (error) {
     say("Nothing was composed.");
     complain([`${model.file}: ${error.message}`]);
   }
   composing = null;
   showState();
+  if (piece?.isNew) await playNew();
 }
 
 async function composeWith(model, settings) {
@@ -148,24 +151,28 @@ async function composeWith(model, settings) {
   composing = number;
   const made = await answer;
   if (made === null) {
-    say("Stopped.");
-    return showPiece();
+    showPiece();
+    return say(piece ? "Stopped. The piece before is still here." : "Stopped.");
   }
-  const isNew = piece?.model !== model;
-  piece = { model, settings, ...made };
-  if (isNew) at("tempo").value = String(model.facts.tempoBpm);
+  const changed = piece?.model !== model;
+  piece = { model, settings, ...made, isNew: true };
+  if (changed) at("tempo").value = String(model.facts.tempoBpm);
   beat = 0;
   roll.pane.scrollLeft = 0;
   showPiece();
+}
+
+async function playNew() {
+  piece.isNew = false;
   await piano.ready;
-  play();
+  if (composing === null && !piano.playing) play();
 }
 
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 function stopComposing() {
+  stopping = true;
   if (composing > 0) composer.ask({ type: "stop", which: composing });
-  composing = null;
 }
 
 // The piece
@@ -315,6 +322,7 @@ function showPlace() {
 function showState() {
   const busy = composing !== null;
   at("compose").textContent = busy ? "Stop" : "Compose";
+  at("said").setAttribute("aria-busy", String(busy)); // not every note is read aloud
   document.body.classList.toggle("composing", busy);
   document.body.classList.toggle("playing", piano.playing);
   at("play-word").textContent = piano.playing ? "Pause" : "Play";
@@ -373,6 +381,7 @@ function listenForFiles() {
       take(files);
     });
   }
+  if (!("webkitdirectory" in at("folder"))) for (const name of ["open", "show"]) at(`${name}-folder`).hidden = true;
   at("dismiss").addEventListener("click", () => complain([]));
   let over = 0; // how many elements the dragged files have entered and not left
   const lift = (change) => {

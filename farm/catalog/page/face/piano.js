@@ -12,7 +12,7 @@ class Piano {
     this.buffers = new Map();
     this.rate = 44100;
     const keep = ({ pitch, samples }) => this.tones.set(pitch, samples);
-    this.ready = composer.ask({ type: "tones", rate: this.rate }, { progress: keep }).answer;
+    this.ready = composer.ask({ type: "tones", rate: this.rate }, { progress: keep }).answer.catch(() => null);
     this.context = null; // made when a key is pressed: browsers allow no sound before
     this.playing = false;
     this.onend = () => {};
