@@ -69,7 +69,7 @@ def _list(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
     """Return what the page knows of each model before it has its file, as JSON that cannot end its element."""
     told = []
     for model in models:
-        file = model["files"][0]
+        file = next(file for file in model["files"] if file["role"] == "model")
         attributions = [str(source.get("attribution") or "") for source in model["corpus"]["sources"]]
         told.append(
             {

@@ -80,7 +80,8 @@ def _pack_problems(pack: Path) -> list[str]:
             problems += _model_problems(pack / name, name, digest, style)
     scripts = [name for name in sorted(sums) if name.startswith(SCRIPTS)]
     if not problems:
-        problems += _script_problems(pack, scripts, {style: name for name, (_, style) in named.items()})
+        of_style = {style: name for name, (_, style) in named.items() if name.endswith(ENDING)}
+        problems += _script_problems(pack, scripts, of_style)
     models = {name for name in sums if name.endswith(ENDING)}
     return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]
 

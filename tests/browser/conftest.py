@@ -6,20 +6,15 @@ Chromium is Debian's. Where it is not installed the tests are skipped, but in CI
 import os
 import shutil
 
-import numpy as np
 import pytest
 
 from farm.catalog.model_file import model_files
 from farm.catalog.pack import ship
 from farm.catalog.publish import decide, publish
-from farm.composing.player import architecture, weight_shapes
 from farm.music.encoding import Encoding
 from farm.storage import Storage
+from tests.browser.small_networks import COMPACT, SMALL, TITLE, random_network
 from tests.test_catalog import entry
-
-SMALL = architecture(embedding=24, layers=[48, 48, 32], head=40)
-COMPACT = architecture(embedding=128, layers=[256, 256], head=144)
-TITLE = 'Bach <b id="bold">& Söhne</b>'
 
 
 @pytest.fixture(scope="session")
@@ -56,15 +51,6 @@ def page(browser):
 
 def is_local(url):
     return url.startswith(("file://", "blob:", "data:"))
-
-
-def random_network(encoding, seed, network):
-    """Weights as a training might leave them: small, and with chances that are neither even nor sure."""
-    random = np.random.default_rng(seed)
-    return {
-        name: (random.normal(size=shape) * (2.5 if ".out." in name else 1.2) / np.sqrt(shape[0])).astype(np.float32)
-        for name, shape in weight_shapes(network, encoding).items()
-    }
 
 
 @pytest.fixture(scope="session")

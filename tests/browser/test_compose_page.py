@@ -8,7 +8,7 @@ from symusic import Score
 from farm.composing.render import TICKS_PER_BEAT
 from farm.piece import Wish, compose_piece
 from farm.storage import Storage
-from tests.browser.conftest import TITLE
+from tests.browser.small_networks import TITLE
 from tests.test_catalog import HOSTILE, hostile
 
 IDLE = "body:not(.composing)"

@@ -58,7 +58,7 @@ class StrictJson {
   }
 
   string() {
-    const quoted = /"(?:[^"\\]|\\.)*"/y;
+    const quoted = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
     quoted.lastIndex = this.at;
     const found = quoted.exec(this.text);
     if (found === null) this.fail();
