@@ -135,6 +135,9 @@ def test_models_that_are_not_inside_are_asked_for(page, bare_pack, pack, tmp_pat
     page.set_input_files("#files", bare_pack / "bach-1.farm.safetensors")
     page.locator("#said").filter(has_text="checked and ready").wait_for()
     assert page.locator("#missing").is_hidden()
+    assert page.locator(".needs").count() == 2
+    page.locator("input[value^=night]").check()
+    assert "Show it night-1.farm.safetensors" in page.inner_text("#missing")
     composed(page, "bach")
     other = tmp_path / "other.mid"
     compose_piece(

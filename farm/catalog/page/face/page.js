@@ -24,13 +24,15 @@ function showStyles() {
     radio.addEventListener("change", () => choose(model));
     const title = Object.assign(document.createElement("span"), { className: "title", textContent: model.title });
     label.append(radio, title);
-    if (!Models.isHere(model)) {
+    if (!Models.isHere(model) && anyIsHere()) {
       label.append(Object.assign(document.createElement("span"), { className: "needs", textContent: "needs its file" }));
     }
     list.append(label);
   }
   showFiles();
 }
+
+const anyIsHere = () => [...models.all.values()].some(Models.isHere);
 
 function choose(model) {
   chosen = model;
@@ -43,10 +45,18 @@ function showFiles() {
   const all = [...models.all.values()];
   const away = all.filter((model) => !Models.isHere(model));
   at("missing").hidden = !chosen || Models.isHere(chosen);
-  if (chosen) {
+  if (anyIsHere()) {
+    at("style-list").after(at("missing"));
     at("missing-why").textContent =
       `${chosen.title} is not inside this page, to keep the pack small, and browsers let no page read the files beside it. ` +
       `Show it ${chosen.file}, or the whole folder that this page lies in.`;
+    at("empty-said").textContent = "Press Compose, and the notes appear here.";
+  } else {
+    at("wish").prepend(at("missing"));
+    at("missing-why").textContent =
+      "The models are not inside this page, to keep the pack small, and browsers let no page read the files beside it. " +
+      "Show it the folder that it lies in, once, and every style can compose.";
+    at("empty-said").textContent = "First show this page the pack’s folder; then press Compose.";
   }
   const count = (number) => (number === 1 ? "1 model" : `${number} models`);
   at("files-said").textContent = away.length
@@ -62,7 +72,9 @@ async function take(files) {
   if (opened.length && !(chosen && Models.isHere(chosen) && !opened.includes(chosen))) {
     chosen = opened.includes(chosen) ? chosen : opened[0];
   }
+  const asked = at("missing").contains(document.activeElement);
   showStyles();
+  if (asked && at("missing").hidden) at("compose").focus();
   if (opened.length === 1) say(`${opened[0].title} is checked and ready.`);
   else say(opened.length ? `${opened.length} models are checked and ready.` : "No model was opened.");
   complain(problems);

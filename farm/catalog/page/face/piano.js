@@ -57,7 +57,7 @@ class Piano {
     this.from = beat;
     this.end = notes.reduce((end, note) => Math.max(end, note.onset + note.duration), 0);
     this.bus = this.context.createGain();
-    this.bus.gain.value = 0.5;
+    this.bus.gain.value = 0.34;
     this.bus.connect(this.out);
     this.bus.connect(this.room);
     this.origin = this.context.currentTime + 0.08;
