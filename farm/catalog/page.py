@@ -27,7 +27,7 @@ _NETWORK = (
 )
 """The files of page/network, in the order in which the worker reads them."""
 
-_FACE = ("midi", "composer", "models", "piano", "roll", "page")
+_FACE = ("midi", "composer", "models", "piano", "roll", "state", "styles", "wish", "piece", "page")
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c6b"/>'
     '<path fill="#f6f1e4" d="M6 20h5v4H6zM12 14h5v4h-5zM18 8h8v4h-8zM18 20h5v4h-5z"/></svg>'

@@ -24,7 +24,9 @@ function playable(notes, semitones) {
     velocity,
   }));
   ticks.sort((a, b) => a.pitch - b.pitch || a.onset - b.onset || b.length - a.length);
-  const single = ticks.filter((note, at) => at === 0 || note.pitch !== ticks[at - 1].pitch || note.onset !== ticks[at - 1].onset);
+  const single = ticks.filter(
+    (note, at) => at === 0 || note.pitch !== ticks[at - 1].pitch || note.onset !== ticks[at - 1].onset,
+  );
   single.forEach((note, at) => {
     const next = single[at + 1];
     if (next?.pitch === note.pitch) note.length = Math.min(note.length, next.onset - note.onset);
@@ -56,7 +58,26 @@ function midiFile(ticks, { title, tempoBpm, metre }) {
   }
   const track = Uint8Array.from([...head, ...body, 1, 0xff, 0x2f, 0]);
   const file = new Uint8Array(22 + track.length);
-  file.set([0x4d, 0x54, 0x68, 0x64, 0, 0, 0, 6, 0, 1, 0, 1, TICKS_PER_BEAT >> 8, TICKS_PER_BEAT & 255, 0x4d, 0x54, 0x72, 0x6b]);
+  file.set([
+    0x4d,
+    0x54,
+    0x68,
+    0x64,
+    0,
+    0,
+    0,
+    6,
+    0,
+    1,
+    0,
+    1,
+    TICKS_PER_BEAT >> 8,
+    TICKS_PER_BEAT & 255,
+    0x4d,
+    0x54,
+    0x72,
+    0x6b,
+  ]);
   new DataView(file.buffer).setUint32(18, track.length);
   file.set(track, 22);
   return file;

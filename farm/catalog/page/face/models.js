@@ -49,16 +49,25 @@ class Models {
       }
     }
     if (!found.length) {
-      const what = files.length === 1 ? `${files[0].name}: is no model file` : `None of ${files.length} files is a model file`;
+      const what =
+        files.length === 1 ? `${files[0].name}: is no model file` : `None of ${files.length} files is a model file`;
       problems.push(`${what}; choose files that end in ${MODEL_ENDING}`);
     }
     return { opened, problems };
   }
 
   async takeOne(file) {
-    if (file.size > LONGEST_FILE_BYTES) throw new Error(`${file.size} bytes are too long for a model file; get the file again`);
+    if (file.size > LONGEST_FILE_BYTES)
+      throw new Error(`${file.size} bytes are too long for a model file; get the file again`);
     const model = this.all.get(file.name) ?? {
-      file: file.name, title: "", style: "", licence: "", attribution: "", sha256: null, script: null, facts: null,
+      file: file.name,
+      title: "",
+      style: "",
+      licence: "",
+      attribution: "",
+      sha256: null,
+      script: null,
+      facts: null,
     };
     const data = await file.arrayBuffer().catch(() => {
       throw new Error("cannot be read; check that it is still there");

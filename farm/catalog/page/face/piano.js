@@ -1,5 +1,5 @@
-// Plays notes: tones that the worker made, bent to each pitch, damped when the key is let go, in a small room. Notes are
-// handed to the audio clock a little ahead, so that a busy page does not stumble.
+// Plays notes: tones that the worker made, bent to each pitch, damped when the key is let go, in a small room. Notes
+// are handed to the audio clock a little ahead, so that a busy page does not stumble.
 
 const AHEAD_SECONDS = 0.3;
 const FEED_MS = 60;
@@ -98,7 +98,10 @@ class Piano {
   }
 
   strike({ pitch, velocity }, when, seconds) {
-    const near = [...this.tones.keys()].reduce((best, one) => (Math.abs(one - pitch) < Math.abs(best - pitch) ? one : best), Infinity);
+    const near = [...this.tones.keys()].reduce(
+      (best, one) => (Math.abs(one - pitch) < Math.abs(best - pitch) ? one : best),
+      Infinity,
+    );
     if (near === Infinity) return; // the first tones are still being made
     const source = this.context.createBufferSource();
     source.buffer = this.bufferOf(near);

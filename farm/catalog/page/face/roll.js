@@ -52,7 +52,8 @@ class Roll {
   // Scrolls so that a beat is seen, a page at a time, as one turns pages.
   follow(beat) {
     const x = KEYS_WIDTH + beat * PIXELS_PER_BEAT - this.pane.scrollLeft;
-    if (x < KEYS_WIDTH || x > this.pane.clientWidth * 0.92) this.pane.scrollLeft = beat * PIXELS_PER_BEAT - this.pane.clientWidth * 0.08;
+    if (x < KEYS_WIDTH || x > this.pane.clientWidth * 0.92)
+      this.pane.scrollLeft = beat * PIXELS_PER_BEAT - this.pane.clientWidth * 0.08;
   }
 
   // Draws at the next frame, once however often it is asked for.
@@ -90,7 +91,13 @@ class Roll {
       pen.globalAlpha = sounds ? 1 : 0.55 + 0.45 * (velocity / 127);
       pen.fillStyle = colour(sounds ? "sounding" : "accent");
       pen.beginPath();
-      pen.roundRect(x(onset), y(pitch) + 0.5, Math.max(duration * PIXELS_PER_BEAT - 1, 2), Math.max(row - 1, 2), Math.min(3, row / 3));
+      pen.roundRect(
+        x(onset),
+        y(pitch) + 0.5,
+        Math.max(duration * PIXELS_PER_BEAT - 1, 2),
+        Math.max(row - 1, 2),
+        Math.min(3, row / 3),
+      );
       pen.fill();
     }
     pen.globalAlpha = 1;

@@ -45,7 +45,11 @@ function checkMetadata(metadata, data, end) {
     throw new Error("its own hash is not where a model file has it");
   }
   const blank = new TextEncoder().encode(`"sha256":"${"0".repeat(64)}"`);
-  const found = new Sha256().update(data.subarray(0, at)).update(blank).update(data.subarray(at + own.length)).hex();
+  const found = new Sha256()
+    .update(data.subarray(0, at))
+    .update(blank)
+    .update(data.subarray(at + own.length))
+    .hex();
   if (found !== metadata.sha256) throw new Error("its bytes do not have the hash that it names");
 }
 
@@ -95,5 +99,7 @@ function startOf(entry) {
 }
 
 function areCounts(values) {
-  return Array.isArray(values) && values.every((value) => Number.isInteger(value) && value >= 0 && value <= MAX_FILE_BYTES);
+  return (
+    Array.isArray(values) && values.every((value) => Number.isInteger(value) && value >= 0 && value <= MAX_FILE_BYTES)
+  );
 }

@@ -40,9 +40,11 @@ class Encoding {
     if (!Array.isArray(steps) || !steps.length || !steps.every(Number.isInteger)) return "durations out of order";
     if (!steps.every((step, at) => at === 0 || steps[at - 1] < step)) return "durations out of order";
     if (steps[0] < 1 || steps.at(-1) > MAX_STEPS) return "durations out of range";
-    if (Math.max(data.n_pitches, data.n_velocities) > 128 || typeof data.has_velocity !== "boolean") return "pitches or velocities out of range";
+    if (Math.max(data.n_pitches, data.n_velocities) > 128 || typeof data.has_velocity !== "boolean")
+      return "pitches or velocities out of range";
     if (data.steps_per_beat % data.grid || data.steps_per_beat % COARSE) return "steps off the grid";
-    if (!Array.isArray(data.metres) || !data.metres.every((metre) => typeof metre === "string")) return "metres out of range";
+    if (!Array.isArray(data.metres) || !data.metres.every((metre) => typeof metre === "string"))
+      return "metres out of range";
     const bars = data.metres.map((metre) => barSteps(metre, data.steps_per_beat));
     if (!bars.every((bar) => bar > 0 && bar <= MAX_STEPS)) return "metres out of range";
     return data.metres.includes("other") && data.metres.includes(FREE) ? "" : "metres out of range";

@@ -40,7 +40,10 @@ class Features {
   columns(left, row, limit) {
     const { starts, encoding } = this;
     const ones = [starts.metre + row[METRE], starts.beats + row[BEATS], starts.step + row[STEP]];
-    ones.push(starts.position + Math.floor(row[POSITION] / this.perPlace), starts.phase + (row[POSITION] % this.perPlace));
+    ones.push(
+      starts.position + Math.floor(row[POSITION] / this.perPlace),
+      starts.phase + (row[POSITION] % this.perPlace),
+    );
     if (limit > starts.held) {
       const gap = encoding.gap(row);
       for (let pitch = 0; pitch < left.length; pitch += 1) if (left[pitch] > gap) ones.push(starts.held + pitch);

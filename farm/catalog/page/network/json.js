@@ -5,7 +5,8 @@ const MAX_JSON_DEPTH = 100;
 
 function parseObject(text, what) {
   const value = new StrictJson(text, what).parse();
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error(`its ${what} is no JSON object`);
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    throw new Error(`its ${what} is no JSON object`);
   return value;
 }
 

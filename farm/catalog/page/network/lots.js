@@ -8,7 +8,9 @@ const PCG_MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
 class Lots {
   constructor(seed) {
     const words = spread(seed, 8);
-    const [stateHigh, stateLow, incHigh, incLow] = [0, 2, 4, 6].map((at) => BigInt(words[at]) | (BigInt(words[at + 1]) << 32n));
+    const [stateHigh, stateLow, incHigh, incLow] = [0, 2, 4, 6].map(
+      (at) => BigInt(words[at]) | (BigInt(words[at + 1]) << 32n),
+    );
     this.increment = ((((incHigh << 64n) | incLow) << 1n) | 1n) & MASK128;
     this.state = 0n;
     this.step();

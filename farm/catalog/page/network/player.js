@@ -9,7 +9,10 @@ const ARCHITECTURE_KEYS = "embedding,head,kind,layers";
 function weightShapes(architecture, encoding) {
   const { embedding, layers, head } = checkedArchitecture(architecture);
   const features = new Features(encoding);
-  const shapes = new Map([["input.kernel", [features.nColumns, embedding]], ["input.bias", [embedding]]]);
+  const shapes = new Map([
+    ["input.kernel", [features.nColumns, embedding]],
+    ["input.bias", [embedding]],
+  ]);
   let width = embedding;
   layers.forEach((units, at) => {
     shapes.set(`lstm${at + 1}.kernel`, [width, 4 * units]);
@@ -48,11 +51,15 @@ function checkedArchitecture(architecture) {
 class Player {
   constructor(architecture, encoding, weights) {
     const shapes = weightShapes(architecture, encoding);
-    for (const name of shapes.keys()) if (!weights.has(name)) throw new Error(`weights: '${name}' is missing; get the model file again`);
+    for (const name of shapes.keys())
+      if (!weights.has(name)) throw new Error(`weights: '${name}' is missing; get the model file again`);
     for (const [name, { shape }] of weights) {
-      if (!shapes.has(name)) throw new Error(`weights: '${name}' is not one of this network's; get the model file again`);
+      if (!shapes.has(name))
+        throw new Error(`weights: '${name}' is not one of this network's; get the model file again`);
       if (shape.join() !== shapes.get(name).join()) {
-        throw new Error(`weights: '${name}' has shape ${shape}, expected ${shapes.get(name)}; get the model file again`);
+        throw new Error(
+          `weights: '${name}' has shape ${shape}, expected ${shapes.get(name)}; get the model file again`,
+        );
       }
     }
     this.encoding = encoding;
@@ -65,7 +72,12 @@ class Player {
   // Where a piece stands before anything was fed.
   start() {
     const silent = () => this.layers.map((units) => new Float32Array(units));
-    return { left: this.features.silence(), outputs: silent(), cells: silent(), memory: new Float32Array(this.layers.at(-1)) };
+    return {
+      left: this.features.silence(),
+      outputs: silent(),
+      cells: silent(),
+      memory: new Float32Array(this.layers.at(-1)),
+    };
   }
 
   // Moves `state` on by one event.
@@ -124,17 +136,22 @@ function addProduct(sums, vector, matrix) {
   const width = sums.length;
   let row = 0;
   for (; row + 8 <= vector.length; row += 8) {
-    const a = vector[row], b = vector[row + 1], c = vector[row + 2], d = vector[row + 3];
-    const e = vector[row + 4], f = vector[row + 5], g = vector[row + 6], h = vector[row + 7];
-    const ra = row * width, rb = ra + width, rc = rb + width, rd = rc + width;
-    const re = rd + width, rf = re + width, rg = rf + width, rh = rg + width;
-    for (let at = 0; at < width; at += 1) {
-      sums[at] +=
-        a * matrix[ra + at] + b * matrix[rb + at] + c * matrix[rc + at] + d * matrix[rd + at] +
-        (e * matrix[re + at] + f * matrix[rf + at] + g * matrix[rg + at] + h * matrix[rh + at]);
+    const [a, b, c, d, e, f, g, h] = vector.subarray(row, row + 8);
+    const start = row * width;
+    for (let column = 0; column < width; column += 1) {
+      let at = start + column;
+      let upper = a * matrix[at];
+      upper += b * matrix[(at += width)];
+      upper += c * matrix[(at += width)];
+      upper += d * matrix[(at += width)];
+      let lower = e * matrix[(at += width)];
+      lower += f * matrix[(at += width)];
+      lower += g * matrix[(at += width)];
+      lower += h * matrix[(at += width)];
+      sums[column] += upper + lower;
     }
   }
   for (; row < vector.length; row += 1) {
-    for (let at = 0; at < width; at += 1) sums[at] += vector[row] * matrix[row * width + at];
+    for (let column = 0; column < width; column += 1) sums[column] += vector[row] * matrix[row * width + column];
   }
 }

@@ -8,7 +8,8 @@ function restoreWeights(tensors) {
   const kinds = new Set();
   for (const [name, tensor] of tensors) {
     if (name.endsWith(SCALE)) {
-      if ((tensors.get(name.slice(0, -SCALE.length)) ?? tensor).type !== "I8") throw new Error(`${name} scales no int8 weight`);
+      if ((tensors.get(name.slice(0, -SCALE.length)) ?? tensor).type !== "I8")
+        throw new Error(`${name} scales no int8 weight`);
       continue;
     }
     const values = floats(tensor);
@@ -34,7 +35,14 @@ function floats({ type, bytes }) {
 function half(bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
-  const size = exponent === 31 ? (fraction ? NaN : Infinity) : exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
+  const size =
+    exponent === 31
+      ? fraction
+        ? NaN
+        : Infinity
+      : exponent
+        ? (1 + fraction / 1024) * 2 ** (exponent - 15)
+        : fraction * 2 ** -24;
   return bits & 0x8000 ? -size : size;
 }
 
@@ -64,6 +72,7 @@ function multiply(values, shape, scale) {
       place += (left % shape[axis]) * strides[axis];
       left = Math.floor(left / shape[axis]);
     }
-    for (let column = 0; column < width; column += 1) values[row * width + column] *= scale.values[place + column * step];
+    for (let column = 0; column < width; column += 1)
+      values[row * width + column] *= scale.values[place + column * step];
   }
 }

@@ -29,7 +29,8 @@ function nextRow(player, state, draft, guard, lots, { temperature, topP }) {
   player.encoding.fields.forEach((name, at) => {
     const logits = player.logits(state, name, row);
     const legal = draft.legal(name, row);
-    if (!Number.isFinite(highest(logits, legal))) throw new Error(`the network's answer for ${name} is not finite; get the model file again`);
+    if (!Number.isFinite(highest(logits, legal)))
+      throw new Error(`the network's answer for ${name} is not finite; get the model file again`);
     let drawn = draw(logits, legal, chances[at][0], heat, topP);
     const banned = guard.banned(name, row);
     if (banned !== null && banned(drawn)) {
@@ -58,7 +59,9 @@ function highest(logits, legal) {
 function draw(logits, legal, chance, heat, topP) {
   const top = highest(logits, legal) / heat;
   const weights = Float64Array.from(logits, (logit, choice) => (legal(choice) ? Math.exp(logit / heat - top) : 0));
-  const order = [...weights.keys()].filter((choice) => weights[choice] > 0).sort((a, b) => weights[b] - weights[a] || a - b);
+  const order = [...weights.keys()]
+    .filter((choice) => weights[choice] > 0)
+    .sort((a, b) => weights[b] - weights[a] || a - b);
   let total = 0;
   for (const choice of order) total += weights[choice];
   let reached = 0;

@@ -5,7 +5,10 @@ const SHA256_ROUNDS = (() => {
   const primes = [];
   for (let n = 2; primes.length < 64; n += 1) if (primes.every((prime) => n % prime)) primes.push(n);
   const fraction = (x) => Math.floor((x - Math.floor(x)) * 2 ** 32);
-  return { start: primes.slice(0, 8).map((prime) => fraction(Math.sqrt(prime))), add: Uint32Array.from(primes, (prime) => fraction(Math.cbrt(prime))) };
+  return {
+    start: primes.slice(0, 8).map((prime) => fraction(Math.sqrt(prime))),
+    add: Uint32Array.from(primes, (prime) => fraction(Math.cbrt(prime))),
+  };
 })();
 
 class Sha256 {
@@ -40,7 +43,7 @@ class Sha256 {
 
   hex() {
     const bits = this.length * 8;
-    const end = new Uint8Array(((this.kept < 56 ? 64 : 128) - this.kept));
+    const end = new Uint8Array((this.kept < 56 ? 64 : 128) - this.kept);
     end[0] = 0x80;
     const view = new DataView(end.buffer);
     view.setUint32(end.length - 8, Math.floor(bits / 2 ** 32));
@@ -59,11 +62,16 @@ class Sha256 {
       const early = words[t - 15];
       const late = words[t - 2];
       words[t] =
-        words[t - 16] + words[t - 7] + (turned(early, 7) ^ turned(early, 18) ^ (early >>> 3)) + (turned(late, 17) ^ turned(late, 19) ^ (late >>> 10));
+        words[t - 16] +
+        words[t - 7] +
+        (turned(early, 7) ^ turned(early, 18) ^ (early >>> 3)) +
+        (turned(late, 17) ^ turned(late, 19) ^ (late >>> 10));
     }
     let [a, b, c, d, e, f, g, h] = state;
     for (let t = 0; t < 64; t += 1) {
-      const one = (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + SHA256_ROUNDS.add[t] + words[t]) | 0;
+      const one =
+        (h + (turned(e, 6) ^ turned(e, 11) ^ turned(e, 25)) + ((e & f) ^ (~e & g)) + SHA256_ROUNDS.add[t] + words[t]) |
+        0;
       const two = ((turned(a, 2) ^ turned(a, 13) ^ turned(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
       [h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
     }

@@ -12,7 +12,9 @@ self.addEventListener("message", (event) => {
   Promise.resolve()
     .then(() => answers[question.type](question))
     .then((answer) => self.postMessage({ number: question.number, type: "answer", answer }))
-    .catch((error) => self.postMessage({ number: question.number, type: "failed", message: String(error?.message ?? error) }));
+    .catch((error) =>
+      self.postMessage({ number: question.number, type: "failed", message: String(error?.message ?? error) }),
+    );
 });
 
 // Lets messages that have come in be read, and the next turn begin at once.
@@ -42,7 +44,8 @@ function open({ name, data, sha256: told }) {
 function openModel(bytes) {
   try {
     const { tensors, metadata } = readContainer(bytes);
-    if (metadata.format !== FORMAT) throw new Error(`its format is '${metadata.format.slice(0, 20)}', this page reads '${FORMAT}'`);
+    if (metadata.format !== FORMAT)
+      throw new Error(`its format is '${metadata.format.slice(0, 20)}', this page reads '${FORMAT}'`);
     const { weights, precision } = restoreWeights(tensors);
     const encoding = new Encoding(parseObject(metadata.encoding, "encoding"));
     const card = parseObject(metadata.card, "card");
@@ -81,7 +84,12 @@ async function compose({ number, name, settings }) {
     const step = steps.next();
     if (step.done) {
       const { events, stopped: byItself, interventions } = step.value;
-      return { events: events.map((row) => [...row]), notes: player.encoding.decode(events), stopped: byItself, interventions };
+      return {
+        events: events.map((row) => [...row]),
+        notes: player.encoding.decode(events),
+        stopped: byItself,
+        interventions,
+      };
     }
     if (performance.now() - since < PROGRESS_MS) continue;
     const notes = player.encoding.decode(step.value);
