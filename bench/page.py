@@ -1,10 +1,9 @@
 """The page of a pack beside numpy: how fast it composes, whether the pieces are the same, how far its logits are off.
 
 For each model in the page of a pack: pieces of 500 notes by the page's own button, from the press until the piece is
-there, told for 500 notes since pieces end by themselves; what the first takes more, for its model is opened; the longest
-time that a 5 ms timer had to wait meanwhile;
-300 notes of each of 30 seeds, event by event as `farm compose` has them; and the largest difference of a logit on 1,000
-events of such pieces.
+there, told for 500 notes since pieces end by themselves; what the first takes more, for its model is opened; how long a
+5 ms timer had to wait meanwhile; 300 notes of each of 30 seeds, event by event as `farm compose` has them; and the
+largest difference of a logit on 1,000 events of such pieces.
 
     farm ship PACK --precision int8
     python bench/page.py PACK [--seeds 30] [--json FILE]

@@ -1,5 +1,7 @@
 // The piece that was composed: what is told of it, how it sounds, how it is saved.
 
+const SILENT_MS = 3000; // no clock of a sound output starts later
+
 // The notes as they sound and are saved: moved, and one key at a time; in beats.
 function sounding() {
   return playable(piece.notes, transposition()).map(({ onset, length, pitch, velocity }) => ({
@@ -116,6 +118,12 @@ function play() {
   piano.start(piece.sounding, beat, piece.tempoBpm);
   showState();
   requestAnimationFrame(frame);
+  const begun = piano.context.currentTime;
+  setTimeout(() => {
+    if (!piano.playing || piano.context.currentTime !== begun) return;
+    pause();
+    complain(["The browser gives no sound here; check the sound output of this machine. The MIDI can be saved."]);
+  }, SILENT_MS);
 }
 
 function frame() {
