@@ -29,7 +29,7 @@ ALSO = {("status", "progress")}
 DOORS = {
     "ray": {"scheduling/cluster.py"},
     "music21": {"corpus/readers.py"},
-    "symusic": {"corpus/readers.py", "composing/render.py"},
+    "symusic": {"corpus/readers.py"},
     "keras": {"training", "original/network.py"},
     "tensorflow": {"training"},
     "matplotlib": {

@@ -138,7 +138,7 @@ def _own_hash(digest: str) -> bytes:
 
 
 def parse_object(text: str, what: str) -> dict[str, Any]:
-    """Return a JSON object without repeated keys or non-finite numbers; else ValueError."""
+    """Return a JSON object without repeated keys, non-finite numbers or half characters; else ValueError."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):
@@ -151,4 +151,5 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     if not isinstance(value, dict):
         raise ValueError(f"its {what} is no JSON object")
+    json.dumps(value, ensure_ascii=False).encode()  # an escape that is half a character fails here, a ValueError too
     return value

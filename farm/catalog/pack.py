@@ -16,6 +16,8 @@ from typing import Any
 
 from farm.catalog import pack_texts
 from farm.catalog.budget import Option, choose, ranked
+from farm.catalog.compose_zip import NAME as COMPOSE
+from farm.catalog.compose_zip import compose_zip
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
@@ -143,6 +145,7 @@ def _files(
     catalog = {"schema": 1, "pack": 1, "models": models, "left_out": out_of_it}
     text = json.dumps(catalog, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     files[CATALOG] = text.encode()
+    files[COMPOSE] = compose_zip()
     files["README.md"] = pack_texts.readme(models).encode()
     files["LICENCES.md"] = pack_texts.licences(models).encode()
     for model in models:

@@ -12,20 +12,17 @@ from typing import Any
 
 _EXAMPLE = """\
 ```python
+import sys
 from pathlib import Path
 
+sys.path.insert(0, "compose.pyz")  # the composing part of the farm; not needed where it is installed
+from farm.catalog.composer import Wish, compose_file
 from farm.catalog.model_file import open_model
-from farm.composing.player import Player
-from farm.composing.render import Sheet, render
-from farm.composing.sampling import compose
-from farm.music.encoding import decode
 
 model = open_model(Path("{file}"), sha256="{sha256}")
-player = Player(model.architecture, model.encoding, model.weights)
-piece = compose(player, model.encoding, notes=200, seed=1)[0]
-notes = decode(piece.events, model.encoding)  # onset_beat, duration_beat, pitch, velocity
-print(f"{{len(notes)}} notes, {{notes['onset_beat'].max():.0f}} beats")
-Path("piece.mid").write_bytes(render(notes, "piece.mid", Sheet(tempo_bpm=90)))
+data, facts = compose_file(model, "piece.mid", Wish(notes=200, seed=1))
+print(f"{{facts['notes']}} notes, {{facts['bars']}} bars, {{facts['seconds']:.0f}} seconds")
+Path("piece.mid").write_bytes(data)
 ```
 """
 
@@ -56,11 +53,12 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "",
             "## Compose",
             "",
-            f"In a shell: `farm compose {first['path']} -o piece.mid --notes 200 --seed 1`.",
-            "In a program, with numpy as the only library (symusic writes the MIDI file):",
+            f"In a shell: `python compose.pyz {first['path']} -o piece.mid --notes 200 --seed 1`.",
+            "It needs Python and numpy, nothing else, and composes what `farm compose` does. In a program:",
             "",
             _EXAMPLE.format(file=first["path"], sha256=first["sha256"]),
-            "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe.",
+            "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe. The notes",
+            "themselves are what `farm.composing.sampling.compose` and `farm.music.encoding.decode` return.",
             "",
         ]
     )

@@ -45,13 +45,12 @@ def compose(
 
     Example: farm compose bach -o bach.mid --notes 300 --seed 7
     """
-    from farm.piece import Wish, compose_piece
+    from farm.catalog.composer import Wish, told
+    from farm.piece import compose_piece
 
-    wish = Wish(notes, bars, seed, temperature, top_p, primer, transpose, tempo)
-    facts = compose_piece(model, output, wish, storage_at(artifacts))
-    print_json(facts) if json_out else print(
-        f"{output}: {facts['notes']} notes, {facts['bars']} bars, {facts['seconds']:.0f} s of music, {facts['ending']}"
-    )
+    wish = Wish(notes, bars, seed, temperature, top_p, transpose, tempo)
+    facts = compose_piece(model, output, wish, storage_at(artifacts), primer)
+    print_json(facts) if json_out else print(told(str(output), facts))
 
 
 def approve(
