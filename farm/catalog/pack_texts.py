@@ -57,8 +57,8 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "It needs Python and numpy, nothing else, and composes what `farm compose` does. In a program:",
             "",
             _EXAMPLE.format(file=first["path"], sha256=first["sha256"]),
-            "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe. The notes",
-            "themselves are what `farm.composing.sampling.compose` and `farm.music.encoding.decode` return.",
+            "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe.",
+            "The notes themselves are what `farm.composing.sampling.compose` and `farm.music.encoding.decode` return.",
             "",
         ]
     )
