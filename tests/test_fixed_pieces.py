@@ -29,9 +29,7 @@ PIECES = {
     "fine": lambda: compose(Noise(FINE, dense=True), FINE, notes=60, seed=3, top_p=1.0, temperature=3),
     "bars": lambda: compose(Noise(dense=True), PLAIN, bars=6, seed=5, count=3, metre=1),
     "free": lambda: compose(Noise(), PLAIN, bars=6, seed=5, count=3, metre=18),
-    "primer": lambda: compose(
-        Noise(), PLAIN, notes=40, seed=1, count=2, primer=encode(tune(3, bars=4), PLAIN, "4/4")
-    ),
+    "primer": lambda: compose(Noise(), PLAIN, notes=40, seed=1, count=2, primer=encode(tune(3, bars=4), PLAIN, "4/4")),
     "greedy": lambda: compose(Noise(dense=True), PLAIN, notes=60, count=2, greedy=True),
     "guarded": lambda: compose(Noise(sure=STUCK), PLAIN, notes=150, count=2, seed=9),
     "silent": lambda: compose(Noise(sure={"beats": 12}), PLAIN, notes=60, count=2, seed=9),

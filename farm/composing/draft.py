@@ -57,6 +57,8 @@ class Draft:
         self._steps = np.tile(on_grid, (n, 1))
         self._beats = np.ones((n, encoding.stop + 1), bool)
         self._in_bar = np.full(n, primer_steps % self.bar_steps, np.int64)
+        self._reached = self._in_bar
+        self._in_chord = np.zeros(n, bool)
         self._primer_bars = int(primer_steps // self.bar_steps) + 1 if self._has_notes else 0
         self._bar = np.full(n, max(self._primer_bars - 1, 0))
         self._bars = bars
@@ -74,12 +76,13 @@ class Draft:
         """
         if name in ("beats", "step"):
             return self._legal_time(name, rows)
-        if self.first or name == "velocity":
+        if name == "velocity" or not self._in_chord.any():
             return None
-        in_chord = (rows[:, BEATS] == 0) & (rows[:, STEP] == 0)
-        bound = in_chord if name == "pitch" else in_chord & (rows[:, PITCH] == self.last[:, PITCH])
-        if not bound.any():
-            return None
+        bound = self._in_chord
+        if name == "duration":
+            bound = bound & (rows[:, PITCH] == self.last[:, PITCH])
+            if not bound.any():
+                return None
         lowest = self.last[:, PITCH if name == "pitch" else DURATION]
         return ~bound[:, None] | (np.arange(self.encoding.n_classes[name]) >= lowest[:, None])
 
@@ -99,13 +102,14 @@ class Draft:
 
     def place(self, rows: np.ndarray) -> None:
         """Fill in the position in the bar that the chosen time leads to."""
-        rows[:, POSITION] = self.encoding.positions(self._in_bar + self.encoding.gaps(rows), self.metre)
+        self._reached = self._in_bar + self.encoding.gaps(rows)
+        self._in_chord = (rows[:, BEATS] == 0) & (rows[:, STEP] == 0) & (not self.first)
+        rows[:, POSITION] = self.encoding.positions(self._reached, self.metre)
 
     def add(self, rows: np.ndarray) -> None:
-        """Write the next event of every piece that is not done yet."""
-        reached = self._in_bar + self.encoding.gaps(rows)
-        self._bar += reached // self.bar_steps
-        self._in_bar = reached % self.bar_steps
+        """Write the next event of every piece that is not done yet; it was placed."""
+        bars, self._in_bar = np.divmod(self._reached, self.bar_steps)
+        self._bar += bars
         stopping = ~self.done & (rows[:, BEATS] == self.encoding.stop)
         self._stopped |= stopping
         self.done |= stopping

@@ -124,7 +124,9 @@ class Player:
         self._places = {name: slice(*pair) for name, pair in zip(encoding.fields, pairwise([0, *ends]), strict=True)}
         self._known = {field: ColumnsTimes(features, own[f"{field}.known.kernel"]) for field in later}
         self._knows_held = {field: features.known(field) > features.starts["held"] for field in later}
-        self._out = {field: (np.ascontiguousarray(own[f"{field}.out.kernel"]), own[f"{field}.out.bias"]) for field in later}
+        self._out = {
+            field: (np.ascontiguousarray(own[f"{field}.out.kernel"]), own[f"{field}.out.bias"]) for field in later
+        }
 
     def start(self, n: int) -> State:
         """Return the state of `n` pieces of which nothing was fed yet; feed START first."""

@@ -98,12 +98,15 @@ class _Chooser:
         self._temperature = temperature
         self._top_p = top_p
         self._dice = [np.random.Generator(np.random.PCG64(seed + piece)) for piece in range(n)]
+        self._heat = np.ones(n)
         self._pieces = np.arange(n)
         self._event = -1
         self._lots = np.zeros((0, len(PREDICTED), 2, n))
 
     def next_event(self) -> None:
         """Draw the lots of one event: two for each field, needed or not, so that a piece's lots never shift."""
+        if self._guard is not None:
+            self._heat = self._temperature * self._guard.heat
         self._event += 1
         if self._event == len(self._lots):
             drawn = [die.random((_EVENTS_OF_LOTS, *self._lots.shape[1:3])) for die in self._dice]
@@ -120,10 +123,9 @@ class _Chooser:
             The next event of every piece as far as it is decided.
         """
         if self._guard is None:
-            return logits.argmax(axis=1)
+            return draw(logits, np.zeros(len(rows)), self._heat, self._top_p)  # the likeliest, and of equals the first
         lots = self._lots[self._event, PREDICTED.index(name)]
-        heat = self._temperature * self._guard.heat
-        drawn = draw(logits, lots[0], heat, self._top_p)
+        drawn = draw(logits, lots[0], self._heat, self._top_p)
         banned = self._guard.banned(name, rows)
         if banned is None:
             return drawn
@@ -134,7 +136,7 @@ class _Chooser:
         again &= free.any(axis=1)
         self._guard.count(name, again)
         free |= ~again[:, None]
-        return np.where(again, draw(np.where(free, logits, -np.inf), lots[1], heat, self._top_p), drawn)
+        return np.where(again, draw(np.where(free, logits, -np.inf), lots[1], self._heat, self._top_p), drawn)
 
 
 def _check(notes: int | None, bars: int | None, seed: int, temperature: float, top_p: float, count: int) -> None:
@@ -172,14 +174,12 @@ def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> 
     rows = np.zeros_like(draft.last)
     rows[:, METRE] = draft.metre
     chooser.next_event()
-    for name in draft.encoding.fields:
+    for column, name in enumerate(draft.encoding.fields):
         logits = player.logits(state, name, rows).astype(np.float64)
         legal = draft.legal(name, rows)
         if legal is not None:
-            logits[~legal] = -np.inf
-        if not np.isfinite(logits.max(axis=1)).all():
-            raise FarmError(f"compose: the network's answer for {name} is not finite; train the model again")
-        rows[:, PREDICTED.index(name)] = chooser.choose(name, logits, rows)
+            np.copyto(logits, -np.inf, where=~legal)
+        rows[:, column] = chooser.choose(name, logits, rows)
         if name == "step":
             draft.place(rows)
     stopping = rows[:, BEATS] == draft.encoding.stop
@@ -200,15 +200,26 @@ def draw(logits: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float
     top_p
         Of the classes the likeliest are kept until they reach this share (nucleus sampling: A. Holtzman et al.,
         "The Curious Case of Neural Text Degeneration", ICLR 2020).
+
+    Raises
+    ------
+    FarmError
+        When the likeliest class of a piece has no finite logit.
     """
-    scaled = logits / heat[:, None]
-    scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled, out=scaled)
+    best = np.maximum.reduce(logits, axis=1, keepdims=True)
+    if not np.isfinite(best).all():
+        raise FarmError("compose: what the network answers is not finite; train the model again")
+    heat = heat[:, None]
+    weights = logits / heat
+    weights -= best / heat
+    np.exp(weights, out=weights)
     order = (-weights).argsort(axis=1, kind="stable")
-    order += np.arange(0, weights.size, weights.shape[1])[:, None]
+    firsts = np.arange(0, weights.size, weights.shape[1])
+    order += firsts[:, None]
     weights = weights.take(order)
     reached = weights.cumsum(axis=1)
-    kept = (reached - weights < top_p * reached[:, -1:]).sum(axis=1)  # the first of each row; at least one
-    pieces = np.arange(len(kept))
-    at = (reached <= (chances * reached[pieces, kept - 1])[:, None]).sum(axis=1)
-    return order[pieces, np.minimum(at, kept - 1)] % weights.shape[1]
+    enough = top_p * reached[:, -1]
+    last = np.add.reduce(reached - weights < enough[:, None], axis=1) - 1  # of the kept ones, which come first
+    asked = chances * reached.take(firsts + last)
+    at = np.add.reduce(reached <= asked[:, None], axis=1)
+    return order.take(firsts + np.minimum(at, last)) - firsts
