@@ -62,7 +62,7 @@ def test_a_model_comes_back_as_it_went(precision):
     for name, values in weights().items():
         found = model.weights[name]
         assert (found.dtype, found.shape) == (np.float32, values.shape)
-        if precision == "float32" or values.ndim == 1:
+        if precision == "float32" or (precision == "int8" and values.ndim == 1):
             np.testing.assert_array_equal(found, values)
         elif precision == "float16":
             np.testing.assert_allclose(found, values, rtol=2**-10, atol=1e-7)
@@ -92,7 +92,8 @@ def test_the_file_is_a_safetensors_file(precision):
     from safetensors.numpy import load
 
     tensors = load(packed(precision))
-    np.testing.assert_array_equal(tensors["lstm/bias"], weights()["lstm/bias"])
+    stored = np.float16 if precision == "float16" else np.float32
+    np.testing.assert_array_equal(tensors["lstm/bias"], weights()["lstm/bias"].astype(stored))
     assert tensors["embed"].dtype == {"float32": "f4", "float16": "f2", "int8": "i1"}[precision]
 
 
