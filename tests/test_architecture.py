@@ -31,7 +31,10 @@ DOORS = {
     "music21": {"corpus/readers.py"},
     "symusic": {"corpus/readers.py"},
     "keras": {"training", "original/network.py"},
-    "tensorflow": {"training"},
+    "tensorflow": {"training", "catalog/tflite_export.py", "catalog/examples/tflite_step.py"},
+    "onnx": {"catalog/onnx_export.py"},
+    "onnxruntime": {"catalog/examples/onnx_step.py"},
+    "ai_edge_litert": {"catalog/examples/tflite_step.py"},
     "matplotlib": {
         *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
         "website/pick_figure.py",

@@ -668,9 +668,11 @@ def test_priority_and_max_bytes_of_a_style_count(tmp_path):
 
 def test_formats_that_do_not_exist_are_told(tmp_path):
     storage = approved(tmp_path, "bach")
-    for formats in (["onnx"], ["model", "tflite"], []):
+    for formats in (["onxn"], ["model", "keras"], []):
         with pytest.raises(FarmError, match="there is model"):
             ship(storage, tmp_path / "pack", formats=formats)
+    with pytest.raises(FarmError, match="give model,onnx"):
+        ship(storage, tmp_path / "pack", formats=["onnx"])
     with pytest.raises(FarmError, match="float32, float16, int8"):
         ship(storage, tmp_path / "pack", precision="int4")
 

@@ -44,7 +44,7 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     FarmError
         When a wish cannot be met.
     """
-    usual_metre, usual_bpm = _usual(model)
+    usual_metre, usual_bpm = usual_time(model)
     metre = primer.metre if primer else model.encoding.metre_class(usual_metre)
     length = DEFAULT_NOTES if wish.notes is None and wish.bars is None else wish.notes
     (piece,) = compose(
@@ -79,7 +79,7 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     }
 
 
-def _usual(model: Model) -> tuple[str | None, float]:
+def usual_time(model: Model) -> tuple[str | None, float]:
     """Return the metre and tempo that a model's card names as the usual ones of its corpus."""
     own = model.card.get("composing", {})
     metre, tempo_bpm = (own.get("metre"), own.get("tempo_bpm")) if isinstance(own, dict) else (0, 0)

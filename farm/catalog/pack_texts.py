@@ -32,9 +32,9 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
     first = models[0]["files"][0]
     rows = []
     for model in models:
-        file = model["files"][0]
-        cells = (_text(model["title"]), f"`{file['path']}`", file["precision"], f"{file['bytes']:,}")
-        rows.append(f"| {' | '.join(cells)} | {_text(model['licence'])} |")
+        for file in model["files"]:
+            cells = (_text(model["title"]), f"`{file['path']}`", file["precision"], f"{file['bytes']:,}")
+            rows.append(f"| {' | '.join(cells)} | {_text(model['licence'])} |")
     return "\n".join(
         [
             "# Models that compose",
@@ -60,8 +60,29 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe.",
             "The notes themselves are what `farm.composing.sampling.compose` and `farm.music.encoding.decode` return.",
             "",
+            *_exports(models[0]),
         ]
     )
+
+
+def _exports(model: Mapping[str, Any]) -> list[str]:
+    """Return what README.md says of the other formats; nothing where there are none."""
+    others = [file for file in model["files"] if file["role"] != "model"]
+    if not others:
+        return []
+    commands = [f"    python examples/{file['role']}_step.py {file['path']}" for file in others]
+    return [
+        "## In other runtimes",
+        "",
+        "The other formats hold one step of the network. Inputs are the event before (`event`), the one to be chosen",
+        "as far as it is (`next`), and the state, all zeros in the beginning; outputs are the logits of every field and",
+        "the state after `event` (`_out`). Choose the fields in their order, one call each, with the same event and",
+        "state; then go on with the chosen event and the new state. The first event, the order of the fields and what",
+        "the classes mean stand in `catalog.json` beside the file's hash. From this folder:",
+        "",
+        *commands,
+        "",
+    ]
 
 
 def licences(models: Sequence[Mapping[str, Any]]) -> str:

@@ -3,8 +3,8 @@
 Conventions
 -----------
 Weights are float32 arrays by name. As float16 all of them are halved; as int8 vectors stay float32: they are small
-and matter most. An int8 matrix `w` is accompanied by `w.scale`, whose shape is that of `w` with all axes but one as 1, so that the
-weight is their product.
+and matter most. An int8 matrix `w` is accompanied by `w.scale`, whose shape is that of `w` with all axes but one as 1,
+so that the weight is their product.
 """
 
 from collections.abc import Mapping

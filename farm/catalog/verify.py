@@ -75,7 +75,7 @@ def _pack_problems(pack: Path) -> list[str]:
     for name, (digest, style) in named.items():
         if sums.get(name) != digest:
             problems.append(f"{name}: {CATALOG} and {SUMS} give it different hashes")
-        elif not any(problem.startswith(f"{name}:") for problem in problems):
+        elif name.endswith(ENDING) and not any(problem.startswith(f"{name}:") for problem in problems):
             problems += _model_problems(pack / name, name, digest, style)
     models = {name for name in sums if name.endswith(ENDING)}
     return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]

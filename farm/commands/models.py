@@ -85,7 +85,7 @@ def ship(
     styles: Annotated[str, typer.Option(help="Only these styles, with commas between.")] = "",
     budget: Annotated[str | None, typer.Option(help="The most that the pack may hold, such as 20MB.")] = None,
     precision: Annotated[str, typer.Option(help="The best precision to ship: float32, float16 or int8.")] = "float32",
-    formats: Annotated[str, typer.Option("--format", help="Formats, with commas between.")] = "model",
+    formats: Annotated[str, typer.Option("--format", help="model, onnx, tflite, with commas between.")] = "model",
     artifacts: Artifacts = None,
     json_out: Json = False,
 ) -> None:
@@ -107,10 +107,12 @@ def ship(
         print_json(report)
         return
     for one in report["models"]:
-        print(f"{one['style']}: version {one['version']}, {one['precision']}, {one['bytes'] / 1e6:.2f} MB")
+        told = f"version {one['version']}, {one['format']}, {one['precision']}, {one['bytes'] / 1e6:.2f} MB"
+        print(f"{one['style']}: {told}")
     for one in report["left_out"]:
         print(f"{one['style']}: left out, {one['why']}")
-    print(f"{out}: {len(report['models'])} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
+    n_models = sum(one["format"] == "model" for one in report["models"])
+    print(f"{out}: {n_models} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
 
 
 def verify(
