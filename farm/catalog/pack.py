@@ -22,7 +22,7 @@ from farm.catalog.exports import FORMATS, example, exported
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
-from farm.catalog.verify import CATALOG, SUMS, listed_files
+from farm.catalog.verify import CATALOG, SUMS, listed_files, sums_text
 from farm.errors import FarmError, IntegrityError
 from farm.storage import Storage
 
@@ -149,8 +149,7 @@ def _files(
     files["LICENCES.md"] = pack_texts.licences(models).encode()
     for model in models:
         files[f"cards/{model['style']}.md"] = pack_texts.card(model).encode()
-    sums = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    files[SUMS] = "".join(sums).encode()
+    files[SUMS] = sums_text({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}).encode()
     return files
 
 
