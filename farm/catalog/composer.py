@@ -48,7 +48,7 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     metre = primer.metre if primer else model.encoding.metre_class(usual_metre)
     length = DEFAULT_NOTES if wish.notes is None and wish.bars is None else wish.notes
     (piece,) = compose(
-        Player(model.architecture, model.encoding, model.weights),
+        player_of(model),
         model.encoding,
         notes=length,
         bars=wish.bars,
@@ -77,6 +77,14 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
         "ending": "ended by itself" if piece.stopped else "ended at the asked length",
         "interventions": piece.interventions,
     }
+
+
+def player_of(model: Model) -> Player:
+    """Return the network of a model, to be played; IntegrityError, with the file's name, where its parts do not fit."""
+    try:
+        return Player(model.architecture, model.encoding, model.weights)
+    except IntegrityError as error:
+        raise IntegrityError(f"{model.name}: {error}") from error
 
 
 def usual_time(model: Model) -> tuple[str | None, float]:
