@@ -53,9 +53,9 @@ class Draft:
         self._lengths = np.zeros(n, np.int64)
         self._stopped = np.zeros(n, bool)
         primer_steps = encoding.gaps(opening).sum()
-        on_grid = np.arange(encoding.steps_per_beat) % (encoding.steps_per_beat // encoding.grid) == 0
-        self._steps = np.tile(on_grid, (n, 1))
-        self._beats = np.ones((n, encoding.stop + 1), bool)
+        off_grid = np.arange(encoding.steps_per_beat) % (encoding.steps_per_beat // encoding.grid) > 0
+        self._steps = np.tile(off_grid, (n, 1))
+        self._beats = np.zeros((n, encoding.stop + 1), bool)
         self._in_bar = np.full(n, primer_steps % self.bar_steps, np.int64)
         self._reached = self._in_bar
         self._in_chord = np.zeros(n, bool)
@@ -69,13 +69,13 @@ class Draft:
         """Whether the next event is the first note of all."""
         return not self._has_notes and not self._written
 
-    def legal(self, name: str, rows: np.ndarray) -> np.ndarray | None:
-        """Return which classes of a field may follow, bool, shape (n, n_classes), to be read only; None when all may.
+    def illegal(self, name: str, rows: np.ndarray) -> np.ndarray | None:
+        """Return which classes of a field must not follow, bool, shape (n, n_classes), to be read only; None for none.
 
-        No row is without any.
+        In every row some may follow.
         """
         if name in ("beats", "step"):
-            return self._legal_time(name, rows)
+            return self._illegal_time(name, rows)
         if name == "velocity" or not self._in_chord.any():
             return None
         bound = self._in_chord
@@ -84,20 +84,20 @@ class Draft:
             if not bound.any():
                 return None
         lowest = self.last[:, PITCH if name == "pitch" else DURATION]
-        return ~bound[:, None] | (np.arange(self.encoding.n_classes[name]) >= lowest[:, None])
+        return bound[:, None] & (np.arange(self.encoding.n_classes[name]) < lowest[:, None])
 
-    def _legal_time(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Return which beats or steps may follow: STOP not too soon, the grid, and the first note in the first bar."""
+    def _illegal_time(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return which beats or steps must not follow: STOP too soon, off the grid, a first note past the first bar."""
         per_beat, stop = self.encoding.steps_per_beat, self.encoding.stop
         if name == "beats":
-            self._beats[:, stop] = self._may_stop()
-            allowed = self._beats
-            if self.first:
-                allowed = allowed.copy()
-                allowed[:, :stop] &= np.arange(stop) * per_beat < self.bar_steps
-            return allowed
+            self._beats[:, stop] = ~self._may_stop()
+            if not self.first:
+                return self._beats
+            too_late = np.arange(stop + 1) * per_beat >= self.bar_steps
+            too_late[stop] = False
+            return self._beats | too_late
         if self.first:
-            return self._steps & (rows[:, BEATS, None] * per_beat + np.arange(per_beat) < self.bar_steps)
+            return self._steps | (rows[:, BEATS, None] * per_beat + np.arange(per_beat) >= self.bar_steps)
         return self._steps
 
     def place(self, rows: np.ndarray) -> None:

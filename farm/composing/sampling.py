@@ -9,7 +9,7 @@ comes no earlier than a quarter of the asked length. Piece i of seed s is piece 
 count, so that any piece of a batch can be composed again alone.
 """
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -171,14 +171,14 @@ def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -
 
 def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> np.ndarray:
     """Return the next event of every piece, each field chosen after those before it; int64, shape (n, 7)."""
-    rows = np.zeros_like(draft.last)
+    rows = np.zeros(draft.last.shape, np.int64)
     rows[:, METRE] = draft.metre
     chooser.next_event()
     for column, name in enumerate(draft.encoding.fields):
         logits = player.logits(state, name, rows).astype(np.float64)
-        legal = draft.legal(name, rows)
-        if legal is not None:
-            np.copyto(logits, -np.inf, where=~legal)
+        illegal = draft.illegal(name, rows)
+        if illegal is not None:
+            np.copyto(logits, -np.inf, where=illegal)
         rows[:, column] = chooser.choose(name, logits, rows)
         if name == "step":
             draft.place(rows)
@@ -218,8 +218,14 @@ def draw(logits: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float
     order += firsts[:, None]
     weights = weights.take(order)
     reached = weights.cumsum(axis=1)
-    enough = top_p * reached[:, -1]
-    last = np.add.reduce(reached - weights < enough[:, None], axis=1) - 1  # of the kept ones, which come first
-    asked = chances * reached.take(firsts + last)
-    at = np.add.reduce(reached <= asked[:, None], axis=1)
+    last = _below(reached - weights, top_p * reached[:, -1], "left") - 1  # of the kept ones, which come first
+    at = _below(reached, chances * reached.take(firsts + last), "right")
     return order.take(firsts + np.minimum(at, last)) - firsts
+
+
+def _below(rising: np.ndarray, limits: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+    """Return how many of each row's numbers, which rise, lie below its limit, or with 'right' at it too; shape (n,)."""
+    if len(rising) == 1:
+        return rising[0].searchsorted(limits, side)
+    below = rising < limits[:, None] if side == "left" else rising <= limits[:, None]
+    return np.add.reduce(below, axis=1)
