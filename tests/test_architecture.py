@@ -21,7 +21,7 @@ LEVELS = [
     {"composing", "selection"},
     {"tables"},
     {"music"},
-    {"config", "farm_config", "config_file", "yaml_lines", "layout", "storage", "stores", "errors"},
+    {"config", "farm_config", "config_file", "yaml_lines", "layout", "storage", "stores", "errors", "quiet"},
 ]
 # Same-level imports that are the design: `status` words what `progress` words too.
 ALSO = {("status", "progress")}

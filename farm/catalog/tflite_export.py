@@ -16,6 +16,7 @@ import numpy as np
 from farm.catalog.model_file import Model
 from farm.catalog.step import Step, Stored, columns_of, state_shapes
 from farm.errors import FarmError
+from farm.quiet import silent_stderr
 
 
 def tflite_model(model: Model, tensors: dict[str, np.ndarray]) -> bytes:
@@ -28,7 +29,8 @@ def tflite_model(model: Model, tensors: dict[str, np.ndarray]) -> bytes:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import tensorflow as tf
+        with silent_stderr():
+            import tensorflow as tf
     except ImportError as error:
         raise FarmError("tensorflow is not installed, and only it writes .tflite files; install the farm") from error
     shapes = state_shapes(model.architecture, model.encoding)
@@ -44,11 +46,14 @@ def tflite_model(model: Model, tensors: dict[str, np.ndarray]) -> bytes:
 
     module = tf.Module()
     module.step = step
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([step.get_concrete_function()], module)
+    with silent_stderr():
+        concrete = step.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
     if all((values.astype(np.float16) == values).all() for values in model.weights.values()):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
-    return bytes(converter.convert())
+    with silent_stderr():
+        return bytes(converter.convert())
 
 
 @dataclass(frozen=True)
