@@ -47,6 +47,9 @@ HELD = slice(N_COLUMNS, N_COLUMNS + _N_HELD)
 ENDING = N_COLUMNS + _N_HELD
 N_TOLD = ENDING + 1
 
+_ONE = np.uint32(1)
+_SILENT = np.iinfo(np.uint32).max
+
 
 class Features:
     """The columns of one encoding, and what sounds as events follow each other.
@@ -73,8 +76,6 @@ class Features:
         self._stop = encoding.stop
         self._gaps = encoding.gaps
         self._duration = np.array([*encoding.duration_steps, 0], np.int32)
-        endings = np.arange(max(encoding.duration_steps)) // self._per_place + 1  # by what is left, less one step
-        self._endings = np.append(np.minimum(endings, LONGEST_ENDING), 0)
 
     def known(self, field: str) -> int:
         """Return how many columns are known when `field` is to be chosen; the first is chosen before its event."""
@@ -100,7 +101,7 @@ class Features:
 
         Returns
         -------
-        What is held at each event's onset, bool, shape (n, n_pitches); `ending`, int64, shape (n,); the new `left`.
+        What is held at each event's onset, bool, shape (n, n_pitches); `ending`, uint32, shape (n,); the new `left`.
         """
         left = left - self._gaps(rows).astype(np.int32)[:, None]
         np.maximum(left, 0, out=left)
@@ -108,8 +109,12 @@ class Features:
         notes = np.flatnonzero(rows[:, BEATS] < self._stop)
         pitch = rows[notes, PITCH]
         left[notes, pitch] = np.maximum(left[notes, pitch], self._duration[rows[notes, DURATION]])
-        soonest = (left.view(np.uint32) - np.uint32(1)).min(axis=1)  # what is silent, 0, becomes the largest of all
-        return held, self._endings[np.minimum(soonest, len(self._endings) - 1)], left
+        soonest = (left.view(np.uint32) - _ONE).min(
+            axis=1
+        )  # one step less; what is silent, 0, becomes the largest of all
+        ending = np.minimum(soonest // self._per_place, LONGEST_ENDING - 1) + _ONE
+        ending[soonest == _SILENT] = 0
+        return held, ending, left
 
     def told(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the told events of whole pieces, each out of silence: shape (n_events, N_TOLD) each."""
