@@ -184,9 +184,17 @@ def _render_samples(storage: Storage, work: Work, run: str, epoch: int) -> list[
 
 
 def card_of(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
-    """Return what the model file says of itself, and the usual tempo and metre that composing starts from."""
+    """Return what the model file says of itself, and the usual tempo and metre that composing starts from.
+
+    The base's sources stand once, in the corpus: every model file carries them, and they are most of a long card.
+    """
     kept = ("style", "title", "licence", "quality", "lineage", "network", "corpus")
     card: dict[str, Any] = {name: entry[name] for name in kept}
+    if base := entry["lineage"].get("base"):
+        card["lineage"] = {
+            **entry["lineage"],
+            "base": {name: value for name, value in base.items() if name != "sources"},
+        }
     card["attribution"] = "; ".join(
         dict.fromkeys(one["attribution"] for one in entry["corpus"]["sources"] if one["attribution"])
     )

@@ -5,8 +5,9 @@ import hashlib
 import pytest
 from symusic import Score
 
+from farm.catalog.composer import Wish
 from farm.composing.render import TICKS_PER_BEAT
-from farm.piece import Wish, compose_piece
+from farm.piece import compose_piece
 from farm.storage import Storage
 from tests.browser.small_networks import TITLE
 from tests.test_catalog import HOSTILE, hostile
@@ -49,7 +50,7 @@ def test_the_saved_file_is_the_one_that_farm_compose_writes(page, pack, tmp_path
     path = saved(page, tmp_path)
     assert path.name == f"{style}-123456789012345678901234.mid"
     other = tmp_path / "other.mid"
-    wish = Wish(60, None, 123456789012345678901234, 1.0, 0.95, None, 0, None)
+    wish = Wish(notes=60, seed=123456789012345678901234)
     facts = compose_piece(str(pack / f"{style}-1.farm.safetensors"), other, wish, Storage(tmp_path))
     assert path.read_bytes() == other.read_bytes()
     assert f"{facts['notes']} notes" in page.inner_text("#said")
@@ -73,7 +74,7 @@ def test_bars_temperature_top_p_tempo_and_transposition_are_those_of_farm_compos
     page.fill("#transpose", "-5")
     page.locator("#transpose").blur()
     other = tmp_path / "other.mid"
-    wish = Wish(None, 8, 7, 0.7, 0.8, None, -5, 133.0)
+    wish = Wish(bars=8, seed=7, temperature=0.7, top_p=0.8, transpose=-5, tempo_bpm=133.0)
     compose_piece(str(pack / "bach-1.farm.safetensors"), other, wish, Storage(tmp_path))
     assert saved(page, tmp_path).read_bytes() == other.read_bytes()
 
@@ -81,7 +82,8 @@ def test_bars_temperature_top_p_tempo_and_transposition_are_those_of_farm_compos
 def test_what_the_roll_plays_has_a_cursor_that_moves(page, pack):
     opened(page, pack)
     composed(page, "chopin")
-    assert page.inner_text("#play-word") == "Pause", "it plays when it is there"
+    page.locator("body.playing").wait_for()  # when the tones are made
+    assert page.inner_text("#play-word") == "Pause"
     page.locator("#time").filter(has_not_text="0:00 /").wait_for()
     drawn = page.evaluate("document.querySelector('canvas').toDataURL().length")
     assert drawn > 2000
@@ -143,7 +145,7 @@ def test_models_that_are_not_inside_are_asked_for(page, bare_pack, pack, tmp_pat
     compose_piece(
         str(bare_pack / "bach-1.farm.safetensors"),
         other,
-        Wish(60, None, 7, 1.0, 0.95, None, 0, None),
+        Wish(notes=60, seed=7),
         Storage(tmp_path),
     )
     assert saved(page, tmp_path).read_bytes() == other.read_bytes()

@@ -140,7 +140,8 @@ def test_draws_are_those_of_numpy_where_chances_are_equal_or_nothing(network):
             float(random.choice([0.1, 1, 10])),
             float(random.choice([0.1, 0.95, 1])),
         )
-        expected = draw(logits[None].astype(float), legal[None], np.array([chance]), np.array([heat]), top_p)[0]
+        possible = np.where(legal, logits, -np.inf).astype(float)
+        expected = draw(possible[None], np.array([chance]), np.array([heat]), top_p)[0]
         told = [float(value) if np.isfinite(value) else -3.4e38 for value in logits]
         found = network.ask("draw", logits=told, legal=legal.tolist(), chance=chance, heat=heat, topP=top_p)
         assert found == expected, case

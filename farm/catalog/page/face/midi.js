@@ -1,4 +1,4 @@
-// Notes as a Standard MIDI File, byte for byte the one that `farm compose` writes (farm/composing/render.py).
+// Notes as a Standard MIDI File, byte for byte the one that `farm compose` writes (farm/composing/midi_file.py).
 
 const TICKS_PER_BEAT = 480;
 
@@ -40,44 +40,27 @@ function midiFile(ticks, { title, tempoBpm, metre }) {
   const mspq = rounded(60e6 / tempoBpm);
   const name = [...new TextEncoder().encode(title)];
   const head = [
-    ...[0, 0xff, 0x58, 4, beats, Math.log2(unit), 24, 8],
-    ...[0, 0xff, 0x51, 3, (mspq >> 16) & 255, (mspq >> 8) & 255, mspq & 255],
     ...[0, 0xff, 0x03, ...variable(name.length), ...name],
+    ...[0, 0xff, 0x51, 3, (mspq >> 16) & 255, (mspq >> 8) & 255, mspq & 255],
+    ...[0, 0xff, 0x58, 4, beats, Math.log2(unit), 24, 8],
     ...[0, 0xc0, 0],
   ];
-  const changes = ticks.flatMap(({ onset, length, pitch, velocity }) => [
-    { tick: onset, status: 0x90, pitch, velocity },
-    { tick: onset + length, status: 0x80, pitch, velocity },
+  const strokes = ticks.flatMap(({ onset, length, pitch, velocity }) => [
+    { tick: onset, pitch, velocity },
+    { tick: onset + length, pitch, velocity: 0 }, // lets the key go
   ]);
-  changes.sort((a, b) => a.tick - b.tick || a.status - b.status);
+  strokes.sort((a, b) => a.tick - b.tick || Math.sign(a.velocity) - Math.sign(b.velocity) || a.pitch - b.pitch);
   const body = [];
-  let [now, running] = [0, 0];
-  for (const { tick, status, pitch, velocity } of changes) {
-    body.push(...variable(tick - now), ...(status === running ? [] : [status]), pitch, velocity);
-    [now, running] = [tick, status];
+  let now = 0;
+  for (const { tick, pitch, velocity } of strokes) {
+    // The status byte of the first serves for all.
+    body.push(...variable(tick - now), ...(body.length ? [] : [0x90]), pitch, velocity);
+    now = tick;
   }
-  const track = Uint8Array.from([...head, ...body, 1, 0xff, 0x2f, 0]);
+  const track = Uint8Array.from([...head, ...body, 0, 0xff, 0x2f, 0]);
   const file = new Uint8Array(22 + track.length);
-  file.set([
-    0x4d,
-    0x54,
-    0x68,
-    0x64,
-    0,
-    0,
-    0,
-    6,
-    0,
-    1,
-    0,
-    1,
-    TICKS_PER_BEAT >> 8,
-    TICKS_PER_BEAT & 255,
-    0x4d,
-    0x54,
-    0x72,
-    0x6b,
-  ]);
+  const intro = [0x4d, 0x54, 0x68, 0x64, 0, 0, 0, 6, 0, 0, 0, 1, TICKS_PER_BEAT >> 8, TICKS_PER_BEAT & 255];
+  file.set([...intro, 0x4d, 0x54, 0x72, 0x6b]);
   new DataView(file.buffer).setUint32(18, track.length);
   file.set(track, 22);
   return file;

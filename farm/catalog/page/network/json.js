@@ -1,7 +1,10 @@
-// JSON as a model file has it: a key named twice, which JSON.parse lets pass, is an error, and so is deep nesting.
+// JSON as a model file has it: a key named twice, which JSON.parse lets pass, is an error, and so are deep nesting, half
+// characters, and numbers that 64 bits cannot hold.
 // What comes from a file cannot reach a prototype: objects have none.
 
 const MAX_JSON_DEPTH = 100;
+const MAX_DIGITS = 18; // of a whole number, its sign included
+const HALF_CHARACTER = /[\ud800-\udfff]/u;
 
 function parseObject(text, what) {
   const value = new StrictJson(text, what).parse();
@@ -55,7 +58,12 @@ class StrictJson {
     const found = plain.exec(this.text);
     if (found === null) this.fail();
     this.at += found[0].length;
-    return JSON.parse(found[0]);
+    const value = JSON.parse(found[0]);
+    if (typeof value !== "number") return value;
+    if (!Number.isFinite(value) || (/^-?[0-9]+$/.test(found[0]) && found[0].length > MAX_DIGITS)) {
+      throw new Error(`its ${this.what} holds a number of ${found[0].length} digits`);
+    }
+    return value;
   }
 
   string() {
@@ -65,6 +73,7 @@ class StrictJson {
     if (found === null) this.fail();
     try {
       const value = JSON.parse(found[0]);
+      if (HALF_CHARACTER.test(value)) return this.fail();
       this.at += found[0].length;
       return value;
     } catch {
