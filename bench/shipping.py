@@ -19,15 +19,17 @@ holds of other sections stays, if it is from the same machine.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core, before numpy is loaded
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+from farm.composing.threads import use_one_thread  # noqa: E402
+
+use_one_thread()
 
 import machine  # noqa: E402
 import shipping_exact  # noqa: E402

@@ -117,6 +117,7 @@ def test_files_stay_readable(path):
     ("statement", "never"),
     [
         ("import farm.cli", "tensorflow keras ray pandas pyarrow music21 matplotlib numpy"),
+        ("import farm.composing.threads, farm.commands.models", "numpy"),
         ("import farm.scheduling.plan, farm.scheduling.queue", "tensorflow keras ray music21 symusic matplotlib"),
         ("import farm.training.__main__", "tensorflow keras jax torch ray numba music21 symusic matplotlib"),
         ("import farm.status", "tensorflow keras ray music21 matplotlib"),

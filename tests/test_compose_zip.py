@@ -1,6 +1,7 @@
 """The program in a pack: the farm's own code, nothing but numpy under it, the same bytes as `farm compose`."""
 
 import ast
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from farm.catalog.compose_zip import compose_zip, sources
 from farm.catalog.composer import Wish
 from farm.catalog.model_file import pack_model
 from farm.composing.player import architecture, weight_shapes
+from farm.composing.threads import use_one_thread
 from farm.music.encoding import Encoding
 from farm.piece import compose_piece
 from farm.storage import Storage
@@ -141,6 +143,17 @@ def test_a_card_that_asks_for_nonsense_is_told(tmp_path, composing, capsys):
     path.write_bytes(model_bytes(card={"style": "bach", "composing": composing}))
     assert compose_app.main([str(path), "-o", str(tmp_path / "a.mid"), "--notes", "5"]) == 2
     assert capsys.readouterr().err
+
+
+def test_products_take_one_thread_unless_told_otherwise(monkeypatch):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    use_one_thread()
+    assert (os.environ["OPENBLAS_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]) == ("1", "3")
+    with zipfile.ZipFile(BytesIO(compose_zip())) as archive:
+        main = archive.read("__main__.py").decode()
+    assert main.index("use_one_thread()") < main.index("import main"), "before numpy is loaded"
 
 
 def test_it_runs_as_a_user_would_start_it(folder):

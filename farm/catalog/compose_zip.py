@@ -15,8 +15,17 @@ from pathlib import Path
 
 NAME = "compose.pyz"
 
-_ROOT = "farm.catalog.compose_app"
-_MAIN = f"import sys\n\nfrom {_ROOT} import main\n\nsys.exit(main())\n"
+_ROOT, _FIRST = "farm.catalog.compose_app", "farm.composing.threads"
+_MAIN = f"""\
+import sys
+
+from {_FIRST} import use_one_thread
+
+use_one_thread()
+from {_ROOT} import main
+
+sys.exit(main())
+"""
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold
 
 
@@ -37,7 +46,7 @@ def sources() -> dict[str, bytes]:
     """Return the sources that composing needs, by their path in the archive."""
     home = Path(str(importlib.import_module("farm").__file__)).parent
     found: dict[str, bytes] = {}
-    waiting = [_ROOT]
+    waiting = [_ROOT, _FIRST]
     while waiting:
         module = waiting.pop()
         path = "/".join(module.split(".")) + ".py"

@@ -45,6 +45,9 @@ def compose(
 
     Example: farm compose bach -o bach.mid --notes 300 --seed 7
     """
+    from farm.composing.threads import use_one_thread
+
+    use_one_thread()
     from farm.catalog.composer import Wish, told
     from farm.piece import compose_piece
 
