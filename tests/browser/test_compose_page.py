@@ -81,7 +81,8 @@ def test_bars_temperature_top_p_tempo_and_transposition_are_those_of_farm_compos
 def test_what_the_roll_plays_has_a_cursor_that_moves(page, pack):
     opened(page, pack)
     composed(page, "chopin")
-    assert page.inner_text("#play-word") == "Pause", "it plays when it is there"
+    page.locator("body.playing").wait_for()  # when the tones are made
+    assert page.inner_text("#play-word") == "Pause"
     page.locator("#time").filter(has_not_text="0:00 /").wait_for()
     drawn = page.evaluate("document.querySelector('canvas').toDataURL().length")
     assert drawn > 2000
