@@ -25,8 +25,9 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium):
+    """A browser for one file of tests: its driver runs an event loop that no other test may meet."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
