@@ -1,44 +1,26 @@
-"""`farm compose`: from a style's name or a model file to a new piece. Loads numpy and safetensors, nothing heavier."""
+"""`farm compose`: from a style's name or a model file to a new piece. Loads numpy, nothing heavier."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from farm.catalog.composer import Primer, Wish, compose_file
 from farm.catalog.model_file import ENDING, Model, open_model
-from farm.catalog.publish import current
-from farm.composing.player import Player
-from farm.composing.render import Sheet, render
-from farm.composing.sampling import compose
 from farm.errors import FarmError
-from farm.music.encoding import Encoding, decode, encode
+from farm.music.encoding import Encoding, encode
 from farm.storage import Storage
 
-_DEFAULT_NOTES = 200
 
-
-@dataclass(frozen=True)
-class Wish:
-    """What a piece shall be; `notes` or `bars` says how long, `tempo_bpm` None is the corpus's own."""
-
-    notes: int | None
-    bars: int | None
-    seed: int
-    temperature: float
-    top_p: float
-    primer: Path | None
-    transpose: int
-    tempo_bpm: float | None
-
-
-def compose_piece(name: str, output: Path, wish: Wish, storage: Storage) -> dict[str, Any]:
+def compose_piece(name: str, output: Path, wish: Wish, storage: Storage, primer: Path | None = None) -> dict[str, Any]:
     """Compose one piece, write it to `output`, and return what it is.
 
     Parameters
     ----------
     name
         A style of the catalog in `storage`, or the path of a model file.
+    primer
+        A MIDI file or score to go on from.
 
     Raises
     ------
@@ -46,49 +28,17 @@ def compose_piece(name: str, output: Path, wish: Wish, storage: Storage) -> dict
         When there is no such model, or a wish cannot be met.
     """
     model = open_named(name, storage)
-    own = model.card.get("composing", {})
-    primer, metre = None, model.encoding.metre_class(own.get("metre"))
-    if wish.primer is not None:
-        primer, metre = _read_primer(wish.primer, model.encoding)
-    length = _DEFAULT_NOTES if wish.notes is None and wish.bars is None else wish.notes
-    (piece,) = compose(
-        Player(model.architecture, model.encoding, model.weights),
-        model.encoding,
-        notes=length,
-        bars=wish.bars,
-        seed=wish.seed,
-        temperature=wish.temperature,
-        top_p=wish.top_p,
-        metre=metre,
-        primer=primer,
-    )
-    notes = decode(piece.events, model.encoding)
-    tempo_bpm = float(wish.tempo_bpm or own.get("tempo_bpm") or 100)
-    metre_name = model.encoding.metres[metre]
-    title = str(model.card.get("title") or model.card.get("style") or "")
-    sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")
-    data = render(notes, output.name, sheet, transpose=wish.transpose)
+    data, facts = compose_file(model, output.name, wish, _read_primer(primer, model.encoding) if primer else None)
     Storage(output.resolve().parent).write_bytes(output.name, data)
-    end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
-    bar_beats = model.encoding.bar_steps(metre) / model.encoding.steps_per_beat
-    return {
-        "output": str(output),
-        "style": model.card.get("style"),
-        "model_sha256": model.sha256,
-        "seed": wish.seed,
-        "notes": len(notes),
-        "bars": int(np.ceil(end_beat / bar_beats)),
-        "seconds": end_beat * 60 / tempo_bpm,
-        "stopped": piece.stopped,
-        "ending": "ended by itself" if piece.stopped else "ended at the asked length",
-        "interventions": piece.interventions,
-    }
+    return {"output": str(output), **facts}
 
 
 def open_named(name: str, storage: Storage) -> Model:
     """Return the model of a file, or of a published style; its hash is checked against the catalog first."""
     if name.endswith(ENDING) or Path(name).is_file():
         return open_model(Path(name))
+    from farm.catalog.publish import current
+
     catalog = current(storage)
     if catalog is None:
         raise FarmError(f"{storage.root}: nothing is published yet; run 'farm run corpora.yaml' first")
@@ -102,7 +52,7 @@ def open_named(name: str, storage: Storage) -> Model:
     return open_model(storage.read_bytes(key), file["sha256"], name=storage.address(key))
 
 
-def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
+def _read_primer(path: Path, encoding: Encoding) -> Primer:
     """Return the events of a MIDI file or score, and its metre class."""
     from farm.config import Filters
     from farm.corpus.describing import describe
@@ -121,4 +71,4 @@ def _read_primer(path: Path, encoding: Encoding) -> tuple[np.ndarray, int]:
     is_performed = described.facts["time_base"] == ["seconds"]
     notes = note_array(described.notes, np.full(described.bounds[-1], is_performed))
     metre = None if is_performed else reading.time_signature
-    return encode(notes, encoding, metre), encoding.metre_class(metre)
+    return Primer(encode(notes, encoding, metre), encoding.metre_class(metre))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from farm.music.encoding import NOTE
+from farm.music.encoding import N_COLUMNS, NOTE
+from farm.music.features import ENDING, HELD, N_TOLD, Features
 
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 
@@ -57,3 +58,12 @@ def write_corpus(folder: Path, styles: dict[str, int], bars: int = 12) -> None:
         for index in range(count):
             notes = tune(1000 * number + index, bars, tonic=60 + (index * 5) % 12)
             write_midi(folder / style / f"tune-{index:02d}.mid", notes)
+
+
+def shown(features: Features, left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of one event of each piece, told step by step, and what is left to sound."""
+    held, ending, left = features.follow(left, rows)
+    told = np.zeros((len(rows), N_TOLD), np.int16)
+    told[:, :N_COLUMNS], told[:, ENDING] = rows, ending
+    told[:, HELD] = np.packbits(held, axis=1).view(np.int16)
+    return features.columns(told, np.zeros(len(rows), int)), left

@@ -9,6 +9,7 @@ from farm.music.batches import Window, batch, blocks, class_shares, heldout_wind
 from farm.music.encoding import BEATS, COLUMN, N_COLUMNS, NOTE, PITCH, POSITION, Encoding, encode, transpose
 from farm.music.features import Features
 from farm.training.passes import epochs_per_pass, pass_of, stretch
+from tests.small_music import shown
 from tests.small_runs import PLAIN, piece
 
 LOUD = Encoding(has_velocity=True)
@@ -81,10 +82,10 @@ def test_a_batch_is_what_is_gathered_slowly(encoding):
         events = transpose(parts[window.part].told[:, :N_COLUMNS], window.semitones, encoding)
         left = features.silence(1)
         for at, event in enumerate(events[: window.end]):  # from the beginning, so what sounds is known by counting
-            shown, left = features.show(left, event[None])
+            row, left = shown(features, left, event[None])
             if at < window.start:
                 continue
-            columns[place, at - window.start] = shown[0]
+            columns[place, at - window.start] = row[0]
             if at == window.start:
                 continue
             for field, name in enumerate(encoding.fields):

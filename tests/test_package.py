@@ -34,9 +34,12 @@ def run(installed, *arguments, cwd):
 
 def test_the_wheel_holds_recipes_and_pages(installed):
     names = {str(path.relative_to(installed)) for path in (installed / "farm").rglob("*") if path.is_file()}
-    for name in ("farm/jobs/compact.yaml", "farm/jobs/quick.yaml", "farm/website/templates/index.html"):
+    for name in ("farm/jobs/compact.yaml", "farm/website/templates/index.html", "farm/catalog/examples/onnx_step.py"):
         assert name in names
     assert any(name.startswith("farm/website/static/") for name in names)
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "farm" / "catalog" / "page").rglob("*") if path.is_file()}
+    assert len(page) > 15
+    assert page <= names, "what compose.html is made of"
 
 
 def test_the_wheel_farms_outside_the_tree(installed, tmp_path):

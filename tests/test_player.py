@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farm.composing.columns import ColumnsTimes
 from farm.composing.player import Player, architecture, weight_shapes
 from farm.errors import IntegrityError
 from farm.music.encoding import (
@@ -24,7 +25,7 @@ from farm.music.encoding import (
     transpose,
 )
 from farm.music.features import ENDING, HELD, LONGEST_ENDING, N_TOLD, Features
-from tests.small_music import tune
+from tests.small_music import shown, tune
 
 PLAIN, LOUD = Encoding(), Encoding(has_velocity=True)
 
@@ -104,8 +105,8 @@ def test_told_pieces_are_what_is_shown_step_by_step_transposed_too(pieces, semit
         columns = features.columns(rows, np.full(len(rows), distance))
         left = features.silence(1)
         for row, event in zip(columns, moved, strict=True):
-            shown, left = features.show(left, event[None])
-            assert (row == shown[0]).all()
+            one, left = shown(features, left, event[None])
+            assert (row == one[0]).all()
         anew = features.told([moved])[0]
         assert (columns == features.columns(anew, np.zeros(len(rows), int))).all()
         assert (anew[:, ENDING] == rows[:, ENDING]).all()
@@ -130,9 +131,24 @@ def test_columns_known_for_a_field_do_not_tell_it():
     for field, column in (("step", STEP), ("pitch", PITCH), ("duration", DURATION), ("velocity", VELOCITY)):
         other = rows.copy()
         other[:, column] = (other[:, column] + 1) % LOUD.n_classes[field]
-        shown, changed = features.show(left, rows)[0], features.show(left, other)[0]
-        assert (shown[:, : features.known(field)] == changed[:, : features.known(field)]).all()
-        assert (shown != changed).any()
+        first, changed = shown(features, left, rows)[0], shown(features, left, other)[0]
+        assert (first[:, : features.known(field)] == changed[:, : features.known(field)]).all()
+        assert (first != changed).any()
+
+
+@pytest.mark.parametrize("encoding", [PLAIN, LOUD])
+def test_sums_of_rows_are_products_with_the_columns(encoding):
+    features, events, random = Features(encoding), events_of(1, encoding=encoding), np.random.default_rng(0)
+    left = features.silence(1)
+    for event in events:
+        before, (columns, left) = left, shown(features, left, event[None])
+        held, ending = features.held(before, event[None]).astype(np.float32), features.follow(before, event[None])[1]
+        for name in [*encoding.fields[1:], None]:
+            n_known = features.known(name) if name else features.n_columns
+            kernel = random.normal(size=(n_known, 7)).astype(np.float32)
+            bias = random.normal(size=7).astype(np.float32)
+            found = ColumnsTimes(features, kernel, bias)(event[None], held, None if name else ending)
+            np.testing.assert_allclose(found, columns[:, :n_known] @ kernel + bias, atol=1e-5)
 
 
 @pytest.mark.parametrize(("encoding", "layers"), [(PLAIN, [10, 10]), (LOUD, [14, 8])])

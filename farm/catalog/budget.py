@@ -2,12 +2,12 @@
 
 Conventions
 -----------
-Lower precision is preferred to leaving a style out. A higher `priority` is more important; of equal ones the
-name that comes first in the alphabet.
+Lower precision is preferred to leaving a style out, and to leaving a model out of the page. A higher `priority` is more
+important; of equal ones the name that comes first in the alphabet.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -58,3 +58,44 @@ def choose(options: Sequence[Option], budget_bytes: int | None) -> dict[str, str
                 at[option.style] = step - 1
                 room -= cost
     return {option.style: option.sizes[at[option.style]][0] for option in taken}
+
+
+def inside_page(
+    options: Sequence[Option], budget_bytes: int | None, script_bytes: Callable[[str, int], int]
+) -> list[str]:
+    """Return the styles whose model ships a second time, as a script of the page, the most important first.
+
+    Parameters
+    ----------
+    script_bytes
+        From a style and the size of its file to the size of its script.
+
+    Examples
+    --------
+    >>> sizes = (("float32", 40), ("float16", 20), ("int8", 10))
+    >>> inside_page([Option("bach", 1, sizes), Option("chopin", 0, sizes)], 35, lambda style, size: size + 2)
+    ['bach']
+    """
+    order = ranked(options)
+    if budget_bytes is None:
+        return [option.style for option in order]
+    room = budget_bytes - sum(option.sizes[-1][1] for option in order)
+    inside = []
+    for option in order:
+        cost = script_bytes(option.style, option.sizes[-1][1])
+        if cost <= room:
+            inside.append(option.style)
+            room -= cost
+    return inside
+
+
+def with_scripts(
+    options: Sequence[Option], inside: Collection[str], script_bytes: Callable[[str, int], int]
+) -> list[Option]:
+    """Return the options with what each size costs where the model ships as a script too."""
+    return [
+        replace(option, sizes=tuple((name, size + script_bytes(option.style, size)) for name, size in option.sizes))
+        if option.style in inside
+        else option
+        for option in options
+    ]

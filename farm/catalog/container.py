@@ -11,6 +11,7 @@ ValueError; the caller knows the file's name.
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ MAX_TENSORS = 4096
 MAX_DIMENSIONS = 4
 TENSOR_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}")
 
+_MAX_DIGITS = 18  # of a whole number, its sign included
 _NO_HASH = "0" * 64
 _DTYPES: dict[str, np.dtype] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I8": np.dtype("i1")}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
@@ -138,7 +140,7 @@ def _own_hash(digest: str) -> bytes:
 
 
 def parse_object(text: str, what: str) -> dict[str, Any]:
-    """Return a JSON object without repeated keys or non-finite numbers; else ValueError."""
+    """Return a JSON object; ValueError for repeated keys, half characters, and numbers that 64 bits cannot hold."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):
@@ -148,7 +150,17 @@ def parse_object(text: str, what: str) -> dict[str, Any]:
     def refuse(constant: str) -> Any:
         raise ValueError(f"its {what} holds {constant}")
 
-    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    def whole(digits: str) -> int:
+        if len(digits) > _MAX_DIGITS:
+            raise ValueError(f"its {what} holds a number of {len(digits)} digits")
+        return int(digits)
+
+    def finite(digits: str) -> float:
+        number = float(digits)
+        return number if math.isfinite(number) else refuse(digits[:20])
+
+    value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_int=whole, parse_float=finite)
     if not isinstance(value, dict):
         raise ValueError(f"its {what} is no JSON object")
+    json.dumps(value, ensure_ascii=False).encode()  # an escape that is half a character fails here, a ValueError too
     return value

@@ -135,6 +135,11 @@ def open_model(source: Path | bytes, sha256: str | None = None, name: str | None
     return Model(label, architecture, encoding, weights, card, precision, found)
 
 
+def stored(data: bytes) -> dict[str, np.ndarray]:
+    """Return the tensors of a model file that was opened, in its own precision, scales among them."""
+    return read_container(data, _METADATA)[0]
+
+
 def weights_sha256(weights: Mapping[str, np.ndarray]) -> str:
     """Return a hash over names, shapes and float32 values in the order of names, whatever file holds them."""
     digest = hashlib.sha256()

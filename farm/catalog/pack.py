@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from farm.catalog import pack_texts
-from farm.catalog.budget import Option, choose, ranked
+from farm.catalog.budget import Option, choose, inside_page, ranked, with_scripts
+from farm.catalog.compose_zip import NAME as COMPOSE
+from farm.catalog.compose_zip import compose_zip
+from farm.catalog.exports import FORMATS, example, exported
+from farm.catalog.page import PAGE, compose_page
+from farm.catalog.page_script import model_script, script_bytes, script_name
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
-from farm.catalog.verify import CATALOG, SUMS, listed_files
+from farm.catalog.verify import CATALOG, SUMS, listed_files, sums_text
 from farm.errors import FarmError, IntegrityError
 from farm.storage import Storage
-
-FORMATS = ("model",)
 
 _ARTIFACTS_ONLY = ("decisions", "samples", "run", "recipes", "priority", "max_bytes")
 """What an entry says about files that stay in the artifacts folder, or about the farm's own planning."""
@@ -36,7 +39,8 @@ def ship(
     styles: Sequence[str] | None = None,
     budget_bytes: int | None = None,
     precision: str = "float32",
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = FORMATS[:1],
+    embed: bool = True,
 ) -> dict[str, Any]:
     """Write a pack of the approved models to the folder `out` and return what is in it and what is not.
 
@@ -50,10 +54,15 @@ def ship(
         The most that the whole folder may hold; no limit when None.
     precision
         The best precision to ship; a budget or a style's `max_bytes` may lower it.
+    formats
+        In what a model ships: as `model`, always, and as `onnx` and `tflite` where asked for.
+    embed
+        Whether models go into the page too, as many as the budget allows; the page asks for the files of the others.
 
     Returns
     -------
-    `out`, `bytes` (all files), `models` (style, version, precision, file, bytes, sha256) and `left_out` (style, why).
+    `out`, `bytes` (all files), `models` (style, version, format, precision, file, bytes, sha256, in_page) and
+    `left_out` (style, why).
 
     Raises
     ------
@@ -71,12 +80,14 @@ def ship(
     ready, left_out = shippable(catalog, styles)
     options, too_large = options_of(ready, precision)
     left_out += too_large
-    files = _fitting(ready, options, left_out, budget_bytes, storage)
+    source = _Source(storage, [kind for kind in FORMATS[1:] if kind in formats])
+    files = _fitting(ready, options, left_out, budget_bytes, embed, source)
     _replace(out, files)
     pack = json.loads(files[CATALOG])
     models = [
-        {"style": model["style"], "version": model["version"], "file": file["path"]}
+        {"style": model["style"], "version": model["version"], "file": file["path"], "format": file["role"]}
         | {key: file[key] for key in ("precision", "bytes", "sha256")}
+        | {"in_page": script_name(model["style"]) in files}
         for model in pack["models"]
         for file in model["files"]
     ]
@@ -89,7 +100,8 @@ def _fitting(
     options: Sequence[Option],
     left_out: Sequence[LeftOut],
     budget_bytes: int | None,
-    storage: Storage,
+    embed: bool,
+    source: "_Source",
 ) -> dict[str, bytes]:
     """Return the files of the pack whose sizes together stay within the budget, by name.
 
@@ -104,10 +116,12 @@ def _fitting(
         ]
         texts_bytes = 0
         while True:
-            chosen = choose(order[:count], None if budget_bytes is None else budget_bytes - texts_bytes)
+            room = None if budget_bytes is None else budget_bytes - texts_bytes
+            inside = inside_page(order[:count], room, script_bytes) if embed else []
+            chosen = choose(with_scripts(order[:count], inside, script_bytes), room)
             if len(chosen) < count:
                 break
-            files = _files(ready, chosen, _sorted([*left_out, *dropped]), storage)
+            files = _files(ready, chosen, inside, _sorted([*left_out, *dropped]), source)
             over = 0 if budget_bytes is None else sum(len(data) for data in files.values()) - budget_bytes
             if over <= 0:
                 return files
@@ -122,7 +136,11 @@ def _sorted(left_out: Sequence[LeftOut]) -> list[LeftOut]:
 
 
 def _files(
-    ready: Mapping[str, dict[str, Any]], chosen: Mapping[str, str], left_out: Sequence[LeftOut], storage: Storage
+    ready: Mapping[str, dict[str, Any]],
+    chosen: Mapping[str, str],
+    inside: Sequence[str],
+    left_out: Sequence[LeftOut],
+    source: "_Source",
 ) -> dict[str, bytes]:
     """Return every file of a pack by its name, SHA256SUMS last."""
     files: dict[str, bytes] = {}
@@ -130,26 +148,47 @@ def _files(
     for style in sorted(chosen):
         entry = ready[style]
         file = next(file for file in entry["files"] if file["precision"] == chosen[style] and file["role"] == "model")
-        data = storage.read_bytes(file["path"])
-        if hashlib.sha256(data).hexdigest() != file["sha256"]:
-            raise IntegrityError(
-                f"{storage.address(file['path'])}: is not the file that was published; run 'farm verify'"
-            )
-        name = file["path"].rsplit("/", 1)[-1]
-        files[name] = data
+        shipped = source.files(file)
+        files |= {about["path"]: data for about, data in shipped}
+        if style in inside:
+            files[script_name(style)] = model_script(style, shipped[0][1])
         told = {key: value for key, value in entry.items() if key not in _ARTIFACTS_ONLY}
-        models.append({**told, "status": SHIPPED, "files": [{**file, "path": name}]})
+        models.append({**told, "status": SHIPPED, "files": [about for about, _ in shipped]})
     out_of_it = [{"style": item.style, "why": item.why} for item in left_out]
     catalog = {"schema": 1, "pack": 1, "models": models, "left_out": out_of_it}
     text = json.dumps(catalog, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     files[CATALOG] = text.encode()
-    files["README.md"] = pack_texts.readme(models).encode()
+    files[COMPOSE] = compose_zip()
+    files |= dict(example(kind) for kind in source.exports)
+    files[PAGE] = compose_page(models, inside)
+    files["README.md"] = pack_texts.readme(models, inside).encode()
     files["LICENCES.md"] = pack_texts.licences(models).encode()
     for model in models:
         files[f"cards/{model['style']}.md"] = pack_texts.card(model).encode()
-    sums = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    files[SUMS] = "".join(sums).encode()
+    files[SUMS] = sums_text({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}).encode()
     return files
+
+
+class _Source:
+    """Where the files of a pack's models come from: the published one, checked, and what is made of it, once."""
+
+    def __init__(self, storage: Storage, exports: Sequence[str]) -> None:
+        self.exports = exports
+        self._storage = storage
+        self._made: dict[str, list[tuple[dict[str, Any], bytes]]] = {}
+
+    def files(self, file: Mapping[str, Any]) -> list[tuple[dict[str, Any], bytes]]:
+        """Return what the pack's catalog says of each file of a model, the model file first, and its bytes."""
+        if file["sha256"] not in self._made:
+            data = self._storage.read_bytes(file["path"])
+            if hashlib.sha256(data).hexdigest() != file["sha256"]:
+                raise IntegrityError(
+                    f"{self._storage.address(file['path'])}: is not the file that was published; run 'farm verify'"
+                )
+            own = {**file, "path": file["path"].rsplit("/", 1)[-1]}
+            made = [exported(own, data, kind) for kind in self.exports]
+            self._made[file["sha256"]] = [(own, data), *made]
+        return self._made[file["sha256"]]
 
 
 def _check(precision: str, formats: Sequence[str]) -> None:
@@ -158,6 +197,8 @@ def _check(precision: str, formats: Sequence[str]) -> None:
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise FarmError(f"format {', '.join(unknown) or 'none'} cannot be shipped; there is {', '.join(FORMATS)}")
+    if FORMATS[0] not in formats:
+        raise FarmError(f"a pack holds the model files themselves always; give {FORMATS[0]},{','.join(formats)}")
 
 
 def _check_place(out: Path) -> None:

@@ -7,37 +7,40 @@ put on one line and cannot become markup.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 _EXAMPLE = """\
 ```python
+import sys
 from pathlib import Path
 
+sys.path.insert(0, "compose.pyz")  # the composing part of the farm; not needed where it is installed
+from farm.catalog.composer import Wish, compose_file
 from farm.catalog.model_file import open_model
-from farm.composing.player import Player
-from farm.composing.render import Sheet, render
-from farm.composing.sampling import compose
-from farm.music.encoding import decode
 
 model = open_model(Path("{file}"), sha256="{sha256}")
-player = Player(model.architecture, model.encoding, model.weights)
-piece = compose(player, model.encoding, notes=200, seed=1)[0]
-notes = decode(piece.events, model.encoding)  # onset_beat, duration_beat, pitch, velocity
-print(f"{{len(notes)}} notes, {{notes['onset_beat'].max():.0f}} beats")
-Path("piece.mid").write_bytes(render(notes, "piece.mid", Sheet(tempo_bpm=90)))
+data, facts = compose_file(model, "piece.mid", Wish(notes=200, seed=1))
+print(f"{{facts['notes']}} notes, {{facts['bars']}} bars, {{facts['seconds']:.0f}} seconds")
+Path("piece.mid").write_bytes(data)
 ```
 """
 
 
-def readme(models: Sequence[Mapping[str, Any]]) -> str:
-    """Return README.md: what is here, how to check it, how to compose."""
+def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
+    """Return README.md: what is here, how to check it, how to compose.
+
+    Parameters
+    ----------
+    inside
+        The styles whose model the page has in a script.
+    """
     first = models[0]["files"][0]
     rows = []
     for model in models:
-        file = model["files"][0]
-        cells = (_text(model["title"]), f"`{file['path']}`", file["precision"], f"{file['bytes']:,}")
-        rows.append(f"| {' | '.join(cells)} | {_text(model['licence'])} |")
+        for file in model["files"]:
+            cells = (_text(model["title"]), f"`{file['path']}`", file["precision"], f"{file['bytes']:,}")
+            rows.append(f"| {' | '.join(cells)} | {_text(model['licence'])} |")
     return "\n".join(
         [
             "# Models that compose",
@@ -54,16 +57,58 @@ def readme(models: Sequence[Mapping[str, Any]]) -> str:
             "",
             "`sha256sum -c SHA256SUMS`, or `farm verify` with the name of this folder, which also opens every model.",
             "",
-            "## Compose",
+            "## Compose in a browser",
             "",
-            f"In a shell: `farm compose {first['path']} -o piece.mid --notes 200 --seed 1`.",
-            "In a program, with numpy as the only library (symusic writes the MIDI file):",
+            *_browser(models, inside),
+            "",
+            "## Compose in a program",
+            "",
+            f"In a shell: `python compose.pyz {first['path']} -o piece.mid --notes 200 --seed 1`.",
+            "It needs Python and numpy, nothing else, and composes what `farm compose` does. In a program:",
             "",
             _EXAMPLE.format(file=first["path"], sha256=first["sha256"]),
             "The same seed gives the same piece. `bars=16` asks for bars; `temperature` below 1 plays it safe.",
+            "The notes themselves are what `farm.composing.sampling.compose` and `farm.music.encoding.decode` return.",
             "",
+            *_exports(models[0]),
         ]
     )
+
+
+def _browser(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> list[str]:
+    """Return what README.md says of the page; which of its words depend on what is in it."""
+    away = [_text(model["title"]) for model in models if model["style"] not in inside]
+    lines = [
+        "Open `compose.html`, from a file manager too: it needs no server and no network, and sends nothing anywhere.",
+        "Choose a style, press Compose, listen, save the MIDI. A seed gives the piece that `farm compose` gives.",
+    ]
+    if len(away) < len(models):
+        lines.append("The scripts in `page/` hold the models for it; an app needs neither those nor the page.")
+    if away:
+        named = "every style" if len(away) == len(models) else ", ".join(away)
+        lines.append(f"For {named} it asks for the model file: browsers let no page read the files beside it.")
+        lines.append("Show it this whole folder once.")
+    return lines
+
+
+def _exports(model: Mapping[str, Any]) -> list[str]:
+    """Return what README.md says of the other formats; nothing where there are none."""
+    others = [file for file in model["files"] if file["role"] != "model"]
+    if not others:
+        return []
+    commands = [f"    python examples/{file['role']}_step.py {file['path']}" for file in others]
+    return [
+        "## In other runtimes",
+        "",
+        "The other formats hold one step of the network. Inputs are the event before (`event`), the one to be",
+        "chosen as far as it is (`next`), and the state, all zeros in the beginning; outputs are the logits of",
+        "every field and the state after `event` (`_out`). Choose the fields in their order, one call each, with",
+        "the same event and state; then go on with the chosen event and the new state. The first event, the order",
+        "of the fields and what the classes mean stand in `catalog.json` beside the file's hash. From this folder:",
+        "",
+        *commands,
+        "",
+    ]
 
 
 def licences(models: Sequence[Mapping[str, Any]]) -> str:

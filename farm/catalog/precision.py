@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Weights are float32 arrays by name. Vectors stay float32 in every precision: they are small and matter most. An
-int8 matrix `w` is accompanied by `w.scale`, whose shape is that of `w` with all axes but one as 1, so that the
-weight is their product.
+Weights are float32 arrays by name. As float16 all of them are halved; as int8 vectors stay float32: they are small
+and matter most. An int8 matrix `w` is accompanied by `w.scale`, whose shape is that of `w` with all axes but one as 1,
+so that the weight is their product.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ def restored(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.
 
 
 def fits_float16(weights: Mapping[str, np.ndarray]) -> bool:
-    """Return whether every matrix's largest number is one that float16 has."""
-    return all(float(np.abs(values).max()) < 65_504 for values in weights.values() if values.ndim > 1 and values.size)
+    """Return whether every weight's largest number is one that float16 has."""
+    return all(float(np.abs(values).max()) < 65_504 for values in weights.values() if values.size)
 
 
 def store(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
@@ -49,7 +49,7 @@ def store(weights: Mapping[str, np.ndarray], precision: str) -> dict[str, np.nda
             raise FarmError(f"weight {name!r} of shape {values.shape} cannot be stored; rename or reshape it")
         if values.size == 0 or not np.isfinite(values).all():
             raise FarmError(f"weight {name!r} is empty or not finite; choose an epoch before the training broke")
-        if values.ndim < 2 or precision == "float32":
+        if precision == "float32" or (precision == "int8" and values.ndim < 2):
             tensors[name] = values
         elif precision == "float16":
             if not fits_float16({name: values}):

@@ -16,6 +16,7 @@ from typing import Any
 
 from farm import layout
 from farm.catalog.model_file import ENDING, open_model
+from farm.catalog.page_script import SCRIPTS, model_script, script_name
 from farm.composing.player import Player
 from farm.errors import FarmError
 from farm.storage import Storage
@@ -54,12 +55,19 @@ def listed_files(pack: Path) -> dict[str, str]:
     return {match[2]: match[1] for match in matches if match and _is_inside(match[2])}
 
 
+def sums_text(digests: Mapping[str, str]) -> str:
+    """Return a pack's SHA256SUMS, as `sha256sum -c` reads it, from the hashes of its files."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+
+
 def _pack_problems(pack: Path) -> list[str]:
     if not (pack / SUMS).is_file():
         return [f"{SUMS}: is missing; get the pack again"]
     sums = listed_files(pack)
-    n_lines = len(_read(pack / SUMS).splitlines())
-    problems = [f"{SUMS}: has {n_lines} lines, {len(sums)} name a file of the pack"] if n_lines != len(sums) else []
+    problems = []
+    if _read(pack / SUMS) != sums_text(sums).encode():
+        n_lines = len(_read(pack / SUMS).splitlines())
+        problems.append(f"{SUMS}: is not as it was written; of its {n_lines} lines {len(sums)} name a file of the pack")
     owners: dict[str, str] = {digest: name for name, digest in sums.items()}
     for name, digest in sorted(sums.items()):
         problems += _file_problems(pack / name, name, digest, SUMS, owners)
@@ -75,10 +83,27 @@ def _pack_problems(pack: Path) -> list[str]:
     for name, (digest, style) in named.items():
         if sums.get(name) != digest:
             problems.append(f"{name}: {CATALOG} and {SUMS} give it different hashes")
-        elif not any(problem.startswith(f"{name}:") for problem in problems):
+        elif name.endswith(ENDING) and not any(problem.startswith(f"{name}:") for problem in problems):
             problems += _model_problems(pack / name, name, digest, style)
+    scripts = [name for name in sorted(sums) if name.startswith(SCRIPTS)]
+    if not problems:
+        of_style = {style: name for name, (_, style) in named.items() if name.endswith(ENDING)}
+        problems += _script_problems(pack, scripts, of_style)
     models = {name for name in sums if name.endswith(ENDING)}
     return problems + [f"{name}: is extra, {CATALOG} does not name it" for name in sorted(models - named.keys())]
+
+
+def _script_problems(pack: Path, scripts: list[str], models: Mapping[str, str]) -> list[str]:
+    """Return which scripts of the page do not hold the file of a model; `models` names the file of each style."""
+    problems = []
+    styles = {script_name(style): style for style in models}
+    for name in scripts:
+        style = styles.get(name)
+        if style is None:
+            problems.append(f"{name}: is extra, {CATALOG} names no model for it")
+        elif _read(pack / name) != model_script(style, _read(pack / models[style])):
+            problems.append(f"{name}: does not hold the bytes of {models[style]}")
+    return problems
 
 
 def _problems_at(storage: Storage) -> list[str]:

@@ -45,13 +45,15 @@ def compose(
 
     Example: farm compose bach -o bach.mid --notes 300 --seed 7
     """
-    from farm.piece import Wish, compose_piece
+    from farm.composing.threads import use_one_thread
 
-    wish = Wish(notes, bars, seed, temperature, top_p, primer, transpose, tempo)
-    facts = compose_piece(model, output, wish, storage_at(artifacts))
-    print_json(facts) if json_out else print(
-        f"{output}: {facts['notes']} notes, {facts['bars']} bars, {facts['seconds']:.0f} s of music, {facts['ending']}"
-    )
+    use_one_thread()
+    from farm.catalog.composer import Wish, told
+    from farm.piece import compose_piece
+
+    wish = Wish(notes, bars, seed, temperature, top_p, transpose, tempo)
+    facts = compose_piece(model, output, wish, storage_at(artifacts), primer)
+    print_json(facts) if json_out else print(told(str(output), facts))
 
 
 def approve(
@@ -86,11 +88,12 @@ def ship(
     styles: Annotated[str, typer.Option(help="Only these styles, with commas between.")] = "",
     budget: Annotated[str | None, typer.Option(help="The most that the pack may hold, such as 20MB.")] = None,
     precision: Annotated[str, typer.Option(help="The best precision to ship: float32, float16 or int8.")] = "float32",
-    formats: Annotated[str, typer.Option("--format", help="Formats, with commas between.")] = "model",
+    formats: Annotated[str, typer.Option("--format", help="model, onnx, tflite, with commas between.")] = "model",
+    embed: Annotated[bool, typer.Option(help="Models go into the page too, as many as the budget allows.")] = True,
     artifacts: Artifacts = None,
     json_out: Json = False,
 ) -> None:
-    """Pack the approved models with their licences and checksums.
+    """Pack the approved models with their licences and checksums, and a page that composes with them.
 
     Example: farm ship pack --budget 20MB
     """
@@ -103,15 +106,21 @@ def ship(
         budget_bytes=_bytes(budget) if budget else None,
         precision=precision,
         formats=names(formats),
+        embed=embed,
     )
     if json_out:
         print_json(report)
         return
     for one in report["models"]:
-        print(f"{one['style']}: version {one['version']}, {one['precision']}, {one['bytes'] / 1e6:.2f} MB")
+        told = f"version {one['version']}, {one['format']}, {one['precision']}, {one['bytes'] / 1e6:.2f} MB"
+        print(f"{one['style']}: {told}")
     for one in report["left_out"]:
         print(f"{one['style']}: left out, {one['why']}")
-    print(f"{out}: {len(report['models'])} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
+    n_models = sum(one["format"] == "model" for one in report["models"])
+    print(f"{out}: {n_models} models, {report['bytes'] / 1e6:.2f} MB; check it with 'farm verify {out}'")
+    away = [one["style"] for one in report["models"] if one["format"] == "model" and not one["in_page"]]
+    asks = f"; it asks for the model files of {', '.join(away)}" if away else ""
+    print(f"{out}/compose.html composes in a browser{asks}")
 
 
 def verify(

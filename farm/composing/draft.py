@@ -45,7 +45,7 @@ class Draft:
         self.encoding = encoding
         self.metre = int(opening[-1, METRE])
         self.bar_steps = encoding.bar_steps(self.metre)
-        self.last = np.tile(opening[-1], (n, 1))
+        self.last = np.tile(opening[-1].astype(np.int64), (n, 1))
         self.done = np.zeros(n, bool)
         self._opening = opening
         self._has_notes = len(opening) > 1
@@ -53,8 +53,12 @@ class Draft:
         self._lengths = np.zeros(n, np.int64)
         self._stopped = np.zeros(n, bool)
         primer_steps = encoding.gaps(opening).sum()
-        self._off_grid = np.arange(encoding.steps_per_beat) % (encoding.steps_per_beat // encoding.grid) > 0
+        off_grid = np.arange(encoding.steps_per_beat) % (encoding.steps_per_beat // encoding.grid) > 0
+        self._steps = np.tile(off_grid, (n, 1))
+        self._beats = np.zeros((n, encoding.stop + 1), bool)
         self._in_bar = np.full(n, primer_steps % self.bar_steps, np.int64)
+        self._reached = self._in_bar
+        self._in_chord = np.zeros(n, bool)
         self._primer_bars = int(primer_steps // self.bar_steps) + 1 if self._has_notes else 0
         self._bar = np.full(n, max(self._primer_bars - 1, 0))
         self._bars = bars
@@ -65,38 +69,47 @@ class Draft:
         """Whether the next event is the first note of all."""
         return not self._has_notes and not self._written
 
-    def legal(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Return which classes of a field may follow, bool, shape (n, n_classes); never an empty row."""
-        allowed = np.ones((len(rows), self.encoding.n_classes[name]), bool)
+    def illegal(self, name: str, rows: np.ndarray) -> np.ndarray | None:
+        """Return which classes of a field must not follow, bool, shape (n, n_classes), to be read only; None for none.
+
+        In every row some may follow.
+        """
+        if name in ("beats", "step"):
+            return self._illegal_time(name, rows)
+        if name == "velocity" or not self._in_chord.any():
+            return None
+        bound = self._in_chord
+        if name == "duration":
+            bound = bound & (rows[:, PITCH] == self.last[:, PITCH])
+            if not bound.any():
+                return None
+        lowest = self.last[:, PITCH if name == "pitch" else DURATION]
+        return bound[:, None] & (np.arange(self.encoding.n_classes[name]) < lowest[:, None])
+
+    def _illegal_time(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Return which beats or steps must not follow: STOP too soon, off the grid, a first note past the first bar."""
+        per_beat, stop = self.encoding.steps_per_beat, self.encoding.stop
         if name == "beats":
-            allowed[:, self.encoding.stop] = self._may_stop()
-            if self.first:
-                allowed[:, :-1] &= np.arange(self.encoding.stop) * self.encoding.steps_per_beat < self.bar_steps
-            return allowed
-        if name == "step":
-            allowed &= ~self._off_grid
-            if self.first:
-                allowed &= (
-                    rows[:, BEATS, None] * self.encoding.steps_per_beat + np.arange(allowed.shape[1]) < self.bar_steps
-                )
-            return allowed
-        in_chord = (rows[:, BEATS] == 0) & (rows[:, STEP] == 0) & (not self.first)
-        if name == "pitch":
-            allowed &= ~in_chord[:, None] | (np.arange(allowed.shape[1]) >= self.last[:, PITCH, None])
-        elif name == "duration":
-            unison = in_chord & (rows[:, PITCH] == self.last[:, PITCH])
-            allowed &= ~unison[:, None] | (np.arange(allowed.shape[1]) >= self.last[:, DURATION, None])
-        return allowed
+            self._beats[:, stop] = ~self._may_stop()
+            if not self.first:
+                return self._beats
+            too_late = np.arange(stop + 1) * per_beat >= self.bar_steps
+            too_late[stop] = False
+            return self._beats | too_late
+        if self.first:
+            return self._steps | (rows[:, BEATS, None] * per_beat + np.arange(per_beat) >= self.bar_steps)
+        return self._steps
 
     def place(self, rows: np.ndarray) -> None:
         """Fill in the position in the bar that the chosen time leads to."""
-        rows[:, POSITION] = self.encoding.positions(self._in_bar + self.encoding.gaps(rows), self.metre)
+        self._reached = self._in_bar + self.encoding.gaps(rows)
+        self._in_chord = (rows[:, BEATS] == 0) & (rows[:, STEP] == 0) & (not self.first)
+        rows[:, POSITION] = self.encoding.positions(self._reached, self.metre)
 
     def add(self, rows: np.ndarray) -> None:
-        """Write the next event of every piece that is not done yet."""
-        reached = self._in_bar + self.encoding.gaps(rows)
-        self._bar += reached // self.bar_steps
-        self._in_bar = reached % self.bar_steps
+        """Write the next event of every piece that is not done yet; it was placed."""
+        bars, self._in_bar = np.divmod(self._reached, self.bar_steps)
+        self._bar += bars
         stopping = ~self.done & (rows[:, BEATS] == self.encoding.stop)
         self._stopped |= stopping
         self.done |= stopping
@@ -111,7 +124,7 @@ class Draft:
         end = self._opening[0].copy()
         end[:METRE] = 0
         end[BEATS] = self.encoding.stop
-        written = np.stack(self._written, axis=1)
+        written = np.stack(self._written, axis=1).astype(np.int16)
         pieces = []
         for piece, length in enumerate(self._lengths):
             events = np.vstack([self._opening, written[piece, :length], end])

@@ -25,6 +25,10 @@ HEAT = 1.5  # each time a piece loops again the temperature goes up by this much
 MAX_HEAT = 4.0
 HEAT_EVENTS = 16
 
+_PERIODS = np.arange(1, LONGEST_LOOP_NOTES + 1)
+_ENOUGH = np.maximum((LOOP_ROUNDS - 1) * _PERIODS, LOOP_MIN_NOTES - _PERIODS)  # notes that were the same, by period
+_PAST_NOTES = 16 * LONGEST_LOOP_NOTES
+
 
 class Guard:
     """Watches `n` pieces side by side.
@@ -35,26 +39,26 @@ class Guard:
         Number of pieces.
     bar_steps
         Length of a bar in steps.
+
+    Attributes
+    ----------
+    heat
+        The factor on each piece's temperature now, shape (n,).
     """
 
     def __init__(self, n: int, encoding: Encoding, bar_steps: int) -> None:
         self.interventions = np.zeros((n, len(KINDS)), np.int64)
+        self.heat = np.ones(n)
         self._encoding = encoding
         self._active = np.ones(n, bool)
-        self._too_silent = np.arange(encoding.stop) * encoding.steps_per_beat > MAX_SILENT_BARS * bar_steps
-        self._too_silent = np.append(self._too_silent, False)
+        too_silent = np.arange(encoding.stop) * encoding.steps_per_beat > MAX_SILENT_BARS * bar_steps
+        self._too_silent = np.tile(np.append(too_silent, False), (n, 1))
         self._chord_notes = np.zeros(n, np.int64)
         self._heat = np.ones(n)
         self._heat_left = np.zeros(n, np.int64)
-        self._avoid = np.full(n, -1)
-        self._figure = np.full((n, LONGEST_LOOP_NOTES), -1, np.int64)
-        self._figure_pitch = np.full((n, LONGEST_LOOP_NOTES), -1)
+        self._avoid: dict[int, int] = {}
+        self._figures = _Past(n)
         self._same = np.zeros((n, LONGEST_LOOP_NOTES), np.int64)
-
-    @property
-    def heat(self) -> np.ndarray:
-        """The factor on each piece's temperature now, shape (n,)."""
-        return np.where(self._heat_left > 0, self._heat, 1.0)
 
     def banned(self, field: str, rows: np.ndarray) -> np.ndarray | None:
         """Return the classes of a field that the next event must not have, or None when all are free.
@@ -63,17 +67,22 @@ class Guard:
         ----------
         rows
             The next event of every piece as far as it is decided, shape (n, 7).
+
+        Returns
+        -------
+        bool, shape (n, n_classes), to be read only.
         """
         if field == "beats":
-            return np.tile(self._too_silent, (len(self._avoid), 1))
+            return self._too_silent
         if field == "step":
-            banned = np.zeros((len(self._avoid), self._encoding.steps_per_beat), bool)
-            banned[:, 0] = (rows[:, BEATS] == 0) & (self._chord_notes >= MAX_CHORD_NOTES)
-            return banned
-        if field == "pitch" and (self._avoid >= 0).any():
-            banned = np.zeros((len(self._avoid), self._encoding.n_pitches), bool)
-            rows = np.flatnonzero(self._avoid >= 0)
-            banned[rows, self._avoid[rows]] = True
+            full = (rows[:, BEATS] == 0) & (self._chord_notes >= MAX_CHORD_NOTES)
+            if full.any():
+                banned = np.zeros((len(rows), self._encoding.steps_per_beat), bool)
+                banned[:, 0] = full
+                return banned
+        if field == "pitch" and self._avoid:
+            banned = np.zeros((len(rows), self._encoding.n_pitches), bool)
+            banned[list(self._avoid), list(self._avoid.values())] = True
             return banned
         return None
 
@@ -86,28 +95,51 @@ class Guard:
     def observe(self, rows: np.ndarray, active: np.ndarray) -> None:
         """Take in the event that each piece went on with, shape (n, 7); pieces not `active` have ended."""
         self._active = active
-        self._heat_left = np.maximum(self._heat_left - 1, 0)
-        self._avoid[:] = -1
         gaps = self._encoding.gaps(rows)
-        self._chord_notes = np.where(gaps == 0, self._chord_notes + 1, 1)
+        self._chord_notes *= gaps == 0
+        self._chord_notes += 1
         sizes = self._encoding.n_classes
-        codes = gaps * sizes["pitch"] + rows[:, PITCH]
-        codes = codes * sizes["duration"] + rows[:, DURATION]
-        self._same = np.where(self._figure == codes[:, None], self._same + 1, 0)
-        self._figure = np.concatenate([codes[:, None], self._figure[:, :-1]], axis=1)
-        self._figure_pitch = np.concatenate([rows[:, PITCH, None], self._figure_pitch[:, :-1]], axis=1)
-        self._break_loops()
+        codes = (gaps * sizes["pitch"] + rows[:, PITCH]) * sizes["duration"] + rows[:, DURATION]
+        self._same += 1
+        self._same *= self._figures.latest == codes[:, None]
+        self._figures.add(codes)
+        self._avoid.clear()
+        if self._heat_left.any():
+            self._heat_left = np.maximum(self._heat_left - 1, 0)
+        looping = self._same >= _ENOUGH
+        if looping.any():
+            self._break_loops(looping)
+        self.heat = np.where(self._heat_left > 0, self._heat, 1.0)
 
-    def _break_loops(self) -> None:
+    def _break_loops(self, looping: np.ndarray) -> None:
         """Where a figure came back too often: ban its next pitch, raise the temperature for a while."""
-        periods = np.arange(1, LONGEST_LOOP_NOTES + 1)
-        enough = np.maximum((LOOP_ROUNDS - 1) * periods, LOOP_MIN_NOTES - periods)
-        looping = self._same >= enough
-        for piece in np.flatnonzero(looping.any(axis=1) & self._active):
+        sizes = self._encoding.n_classes
+        for piece in np.flatnonzero(looping.any(axis=1) & self._active).tolist():
             period = int(looping[piece].argmax()) + 1
-            self._avoid[piece] = self._figure_pitch[piece, period - 1]
+            begun = int(self._figures.latest[piece, period - 1])
+            self._avoid[piece] = begun // sizes["duration"] % sizes["pitch"]
             rounds = self.interventions[piece, KINDS.index("loop")] + 1
             self.interventions[piece, KINDS.index("loop")] = rounds
             self._heat[piece] = min(HEAT**rounds, MAX_HEAT)
             self._heat_left[piece] = HEAT_EVENTS
             self._same[piece] = 0
+
+
+class _Past:
+    """The codes of the last events of every piece, the newest first: `latest`, shape (n, LONGEST_LOOP_NOTES).
+
+    It is a window that moves down a longer array, so that a new event costs one column and now and then a copy.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._codes = np.full((n, _PAST_NOTES), -1, np.int64)
+        self._at = _PAST_NOTES - LONGEST_LOOP_NOTES
+        self.latest = self._codes[:, self._at :]
+
+    def add(self, codes: np.ndarray) -> None:
+        if self._at == 0:
+            self._at = _PAST_NOTES - LONGEST_LOOP_NOTES
+            self._codes[:, self._at :] = self.latest.copy()
+        self._at -= 1
+        self._codes[:, self._at] = codes
+        self.latest = self._codes[:, self._at : self._at + LONGEST_LOOP_NOTES]

@@ -13,10 +13,12 @@ float32, (n_in, n_out), applied from the right.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from farm.composing.columns import ColumnsTimes
 from farm.errors import IntegrityError
 from farm.music.encoding import PREDICTED, Encoding
 from farm.music.features import Features
@@ -35,13 +37,14 @@ class State:
         What is left to sound, see `farm.music.features`.
     cells
         Output and cell of each layer, shape (n_pieces, n_units) each.
-    memory
-        What the last layer gave, shape (n_pieces, n_units).
+    heads
+        What the memory alone says to each field's first layer, side by side, shape (n_pieces, n_classes + 3 * n_head)
+        or one head more where the encoding has velocities.
     """
 
     left: np.ndarray
     cells: tuple[tuple[np.ndarray, np.ndarray], ...]
-    memory: np.ndarray
+    heads: np.ndarray
 
 
 def architecture(*, embedding: int, layers: Sequence[int], head: int) -> dict[str, Any]:
@@ -109,25 +112,39 @@ class Player:
                     f"weights: {name!r} has shape {weights[name].shape}, expected {shape}; get the model file again"
                 )
         self.encoding = encoding
-        self._features = Features(encoding)
-        self._layers: list[int] = list(architecture["layers"])
-        self._weights = {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}
+        features = self._features = Features(encoding)
+        own = {name: np.asarray(weights[name], np.float32) for name in shapes}
+        self._input = ColumnsTimes(features, own["input.kernel"], own["input.bias"])
+        self._layers = [_Layer(own, number) for number in range(1, len(architecture["layers"]) + 1)]
+        later = [field for field in encoding.fields if field != PREDICTED[0]]
+        firsts = [f"{PREDICTED[0]}.out", *(f"{field}.memory" for field in later)]
+        self._heads = np.concatenate([own[f"{name}.kernel"] for name in firsts], axis=1)
+        self._heads_bias = np.concatenate([own[f"{name}.bias"] for name in firsts])
+        ends = np.cumsum([len(own[f"{name}.bias"]) for name in firsts]).tolist()
+        self._places = {name: slice(*pair) for name, pair in zip(encoding.fields, pairwise([0, *ends]), strict=True)}
+        self._known = {field: ColumnsTimes(features, own[f"{field}.known.kernel"]) for field in later}
+        self._knows_held = {field: features.known(field) > features.starts["held"] for field in later}
+        self._out = {
+            field: (np.ascontiguousarray(own[f"{field}.out.kernel"]), own[f"{field}.out.bias"]) for field in later
+        }
 
     def start(self, n: int) -> State:
         """Return the state of `n` pieces of which nothing was fed yet; feed START first."""
-        silent = [np.zeros((n, units), np.float32) for units in self._layers]
-        return State(self._features.silence(n), tuple((zeros, zeros) for zeros in silent), silent[-1])
+        silent = [np.zeros((n, layer.units), np.float32) for layer in self._layers]
+        cells = tuple((zeros, zeros) for zeros in silent)
+        return State(self._features.silence(n), cells, np.tile(self._heads_bias, (n, 1)))
 
     def feed(self, state: State, rows: np.ndarray) -> State:
         """Return the state after one more event of every piece; `rows` has shape (n_pieces, 7)."""
-        columns, left = self._features.show(state.left, rows)
-        flow = columns.astype(np.float32) @ self._weights["input.kernel"] + self._weights["input.bias"]
+        held, ending, left = self._features.follow(state.left, rows)
+        flow = self._input(rows, held.astype(np.float32), ending)
         cells = []
-        for number, (output, cell) in enumerate(state.cells, start=1):
-            gates = flow @ self._weights[f"lstm{number}.kernel"] + output @ self._weights[f"lstm{number}.recurrent"]
-            cells.append(_step(gates + self._weights[f"lstm{number}.bias"], cell))
+        for layer, (output, cell) in zip(self._layers, state.cells, strict=True):
+            cells.append(layer.step(flow, output, cell))
             flow = cells[-1][0] + flow if flow.shape == output.shape else cells[-1][0]
-        return State(left, tuple(cells), flow)
+        heads = flow @ self._heads
+        heads += self._heads_bias
+        return State(left, tuple(cells), heads)
 
     def logits(self, state: State, field: str, rows: np.ndarray) -> np.ndarray:
         """Return the unnormalised log chances of a field of the next event, float32, (n_pieces, n_classes).
@@ -138,22 +155,48 @@ class Player:
             The next event of every piece: the fields before `field` are decided, and the metre, and from the
             pitch on the position; the others may hold anything that is a class.
         """
-        flow = state.memory
-        if field != PREDICTED[0]:
-            known = self._features.show(state.left, rows)[0][:, : self._features.known(field)]
-            flow = flow @ self._weights[f"{field}.memory.kernel"] + self._weights[f"{field}.memory.bias"]
-            flow = np.maximum(flow + known.astype(np.float32) @ self._weights[f"{field}.known.kernel"], 0)
-        return flow @ self._weights[f"{field}.out.kernel"] + self._weights[f"{field}.out.bias"]
+        flow = state.heads[:, self._places[field]]
+        if field == PREDICTED[0]:
+            return flow
+        held = self._features.held(state.left, rows).astype(np.float32) if self._knows_held[field] else None
+        flow = flow + self._known[field](rows, held)
+        np.maximum(flow, 0, out=flow)
+        kernel, bias = self._out[field]
+        logits = flow @ kernel
+        logits += bias
+        return logits
 
 
-def _step(gates: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return output and cell of an LSTM layer after one step; `gates` has shape (n_pieces, 4 * n_units)."""
-    units = cell.shape[1]
-    candidate = np.tanh(gates[:, 2 * units : 3 * units])
-    # The logistic function by way of tanh, which does not overflow.
-    opening = 0.5 * np.tanh(0.5 * gates) + 0.5
-    cell = opening[:, units : 2 * units] * cell + opening[:, :units] * candidate
-    return opening[:, 3 * units :] * np.tanh(cell), cell
+class _Layer:
+    """One LSTM layer: both products as one, and all gates opened by one tanh.
+
+    The logistic function is 0.5 * tanh(0.5 * x) + 0.5, which does not overflow; the inner half is taken into the
+    weights, which changes no bit of the sum. Here the gates stand in the order input, forget, output, candidate.
+    """
+
+    def __init__(self, weights: Mapping[str, np.ndarray], number: int) -> None:
+        own = [weights[f"lstm{number}.{part}"] for part in ("kernel", "recurrent")]
+        both = np.concatenate([*own, weights[f"lstm{number}.bias"][None]])
+        self.units = both.shape[1] // 4
+        opening, forgetting, candidate, showing = np.split(both, 4, axis=1)
+        half = np.float32(0.5)
+        both = np.concatenate([opening * half, forgetting * half, showing * half, candidate], axis=1)
+        self._kernel, self._bias = np.ascontiguousarray(both[:-1]), both[-1]
+
+    def step(self, flow: np.ndarray, output: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return output and cell after one step; `flow` has shape (n_pieces, n_in)."""
+        units = self.units
+        gates = np.concatenate((flow, output), axis=1) @ self._kernel
+        gates += self._bias
+        np.tanh(gates, out=gates)
+        opening = gates[:, : 3 * units]
+        opening *= 0.5
+        opening += 0.5
+        cell = opening[:, units : 2 * units] * cell
+        cell += opening[:, :units] * gates[:, 3 * units :]
+        output = np.tanh(cell)
+        output *= opening[:, 2 * units :]
+        return output, cell
 
 
 def _checked(description: Mapping[str, Any]) -> tuple[int, list[int], int]:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from farm.composing.midi_file import midi_file
 from farm.composing.notation import Sheet
 from farm.errors import FarmError
 from farm.music.encoding import N_PITCHES
@@ -46,7 +47,7 @@ def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0) ->
         raise FarmError(f"{name}: program {sheet.program} is not a General MIDI program; give 0 to 127")
     notes = playable(transposed(notes, transpose))
     if ending in (".mid", ".midi"):
-        return _midi(notes, sheet)
+        return midi_file(notes, sheet, TICKS_PER_BEAT)
     if ending == ".wav":
         from farm.composing.sound import wav
 
@@ -85,22 +86,3 @@ def playable(notes: np.ndarray) -> np.ndarray:
     notes["duration_beat"] = length / TICKS_PER_BEAT
     notes["onset_beat"] = onset / TICKS_PER_BEAT
     return notes[np.lexsort((notes["pitch"], onset))]
-
-
-def _midi(notes: np.ndarray, sheet: Sheet) -> bytes:
-    """Return a Standard MIDI File with one track, 480 ticks a beat."""
-    from symusic import KeySignature, Note, Score, Tempo, TimeSignature, Track
-
-    score = Score(TICKS_PER_BEAT)
-    score.tempos.append(Tempo(0, float(sheet.tempo_bpm)))
-    score.time_signatures.append(TimeSignature(0, *sheet.metre))
-    if sheet.signature is not None:
-        fifths, minor = sheet.signature
-        score.key_signatures.append(KeySignature(0, fifths, int(minor)))
-    track = Track(name=sheet.title, program=sheet.program, is_drum=False)
-    for note in notes:
-        onset = round(float(note["onset_beat"]) * TICKS_PER_BEAT)
-        length = round(float(note["duration_beat"]) * TICKS_PER_BEAT)
-        track.notes.append(Note(onset, length, int(note["pitch"]), int(note["velocity"])))
-    score.tracks.append(track)
-    return score.dumps_midi()

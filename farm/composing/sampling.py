@@ -9,7 +9,7 @@ comes no earlier than a quarter of the asked length. Piece i of seed s is piece 
 count, so that any piece of a batch can be composed again alone.
 """
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from farm.errors import FarmError
 from farm.music.encoding import BEATS, METRE, POSITION, PREDICTED, STEP, Encoding
 
 MAX_NOTES = 1_000_000
+_EVENTS_OF_LOTS = 64  # drawn at a time
 
 
 class Network(Protocol):
@@ -97,37 +98,45 @@ class _Chooser:
         self._temperature = temperature
         self._top_p = top_p
         self._dice = [np.random.Generator(np.random.PCG64(seed + piece)) for piece in range(n)]
-        self._lots = np.zeros((n, len(PREDICTED), 2))
+        self._heat = np.ones(n)
+        self._pieces = np.arange(n)
+        self._event = -1
+        self._lots = np.zeros((0, len(PREDICTED), 2, n))
 
     def next_event(self) -> None:
         """Draw the lots of one event: two for each field, needed or not, so that a piece's lots never shift."""
-        self._lots = np.stack([die.random(self._lots.shape[1:]) for die in self._dice])
+        if self._guard is not None:
+            self._heat = self._temperature * self._guard.heat
+        self._event += 1
+        if self._event == len(self._lots):
+            drawn = [die.random((_EVENTS_OF_LOTS, *self._lots.shape[1:3])) for die in self._dice]
+            self._lots, self._event = np.stack(drawn, axis=-1), 0
 
-    def choose(self, name: str, logits: np.ndarray, legal: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def choose(self, name: str, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return one class per piece, shape (n,).
 
         Parameters
         ----------
-        logits, legal
-            Shape (n, n_classes).
+        logits
+            float64, -inf where a class is not legal, shape (n, n_classes).
         rows
             The next event of every piece as far as it is decided.
         """
         if self._guard is None:
-            return np.where(legal, logits, -np.inf).argmax(axis=1)
-        lots = self._lots[:, PREDICTED.index(name)]
-        heat = self._temperature * self._guard.heat
-        drawn = draw(logits, legal, lots[:, 0], heat, self._top_p)
+            return draw(logits, np.zeros(len(rows)), self._heat, self._top_p)  # the likeliest, and of equals the first
+        lots = self._lots[self._event, PREDICTED.index(name)]
+        drawn = draw(logits, lots[0], self._heat, self._top_p)
         banned = self._guard.banned(name, rows)
         if banned is None:
             return drawn
-        free = legal & ~banned & (logits > -np.inf)
-        again = np.take_along_axis(banned, drawn[:, None], axis=1)[:, 0] & free.any(axis=1)
+        again = banned[self._pieces, drawn]
         if not again.any():
             return drawn
+        free = ~banned & (logits > -np.inf)
+        again &= free.any(axis=1)
         self._guard.count(name, again)
-        free = np.where(again[:, None], free, legal)
-        return np.where(again, draw(logits, free, lots[:, 1], heat, self._top_p), drawn)
+        free |= ~again[:, None]
+        return np.where(again, draw(np.where(free, logits, -np.inf), lots[1], self._heat, self._top_p), drawn)
 
 
 def _check(notes: int | None, bars: int | None, seed: int, temperature: float, top_p: float, count: int) -> None:
@@ -161,43 +170,62 @@ def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -
 
 
 def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> np.ndarray:
-    """Return the next event of every piece, each field chosen after those before it."""
-    rows = np.zeros_like(draft.last)
+    """Return the next event of every piece, each field chosen after those before it; int64, shape (n, 7)."""
+    rows = np.zeros(draft.last.shape, np.int64)
     rows[:, METRE] = draft.metre
     chooser.next_event()
-    for name in draft.encoding.fields:
-        logits = np.asarray(player.logits(state, name, rows), np.float64)
-        legal = draft.legal(name, rows)
-        if not np.isfinite(np.where(legal, logits, -np.inf).max(axis=1)).all():
-            raise FarmError(f"compose: the network's answer for {name} is not finite; train the model again")
-        rows[:, PREDICTED.index(name)] = chooser.choose(name, logits, legal, rows)
+    for column, name in enumerate(draft.encoding.fields):
+        logits = player.logits(state, name, rows).astype(np.float64)
+        illegal = draft.illegal(name, rows)
+        if illegal is not None:
+            np.copyto(logits, -np.inf, where=illegal)
+        rows[:, column] = chooser.choose(name, logits, rows)
         if name == "step":
             draft.place(rows)
     stopping = rows[:, BEATS] == draft.encoding.stop
-    rows[stopping, STEP:METRE] = 0
+    if stopping.any():
+        rows[stopping, STEP:METRE] = 0
     return rows
 
 
-def draw(logits: np.ndarray, legal: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
+def draw(logits: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
     """Return the class that each number in [0, 1) falls on, shape (n,).
 
     Parameters
     ----------
-    logits, legal
-        Shape (n, n_classes).
+    logits
+        float64, shape (n, n_classes); -inf for what must not be drawn, in no row everywhere.
     chances, heat
         Uniform random number and temperature of each piece, shape (n,).
     top_p
-        Of the legal classes the likeliest are kept until they reach this share (nucleus sampling: A. Holtzman
-        et al., "The Curious Case of Neural Text Degeneration", ICLR 2020).
+        Of the classes the likeliest are kept until they reach this share (nucleus sampling: A. Holtzman et al.,
+        "The Curious Case of Neural Text Degeneration", ICLR 2020).
+
+    Raises
+    ------
+    FarmError
+        When the likeliest class of a piece has no finite logit.
     """
-    scaled = np.where(legal, logits / heat[:, None], -np.inf)
-    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    order = np.argsort(-weights, axis=1, kind="stable")
-    weights = np.take_along_axis(weights, order, axis=1)
-    reached = np.cumsum(weights, axis=1)
-    kept = np.where(reached - weights < top_p * reached[:, -1:], weights, 0)
-    reached = np.cumsum(kept, axis=1)
-    at = (reached <= chances[:, None] * reached[:, -1:]).sum(axis=1)
-    last = (kept > 0).sum(axis=1) - 1
-    return np.take_along_axis(order, np.minimum(at, last)[:, None], axis=1)[:, 0]
+    best = np.maximum.reduce(logits, axis=1, keepdims=True)
+    if not np.isfinite(best).all():
+        raise FarmError("compose: what the network answers is not finite; train the model again")
+    heat = heat[:, None]
+    weights = logits / heat
+    weights -= best / heat
+    np.exp(weights, out=weights)
+    order = (-weights).argsort(axis=1, kind="stable")
+    firsts = np.arange(0, weights.size, weights.shape[1])
+    order += firsts[:, None]
+    weights = weights.take(order)
+    reached = weights.cumsum(axis=1)
+    last = _below(reached - weights, top_p * reached[:, -1], "left") - 1  # of the kept ones, which come first
+    at = _below(reached, chances * reached.take(firsts + last), "right")
+    return order.take(firsts + np.minimum(at, last)) - firsts
+
+
+def _below(rising: np.ndarray, limits: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+    """Return how many of each row's numbers, which rise, lie below its limit, or with 'right' at it too; shape (n,)."""
+    if len(rising) == 1:
+        return rising[0].searchsorted(limits, side)
+    below = rising < limits[:, None] if side == "left" else rising <= limits[:, None]
+    return np.add.reduce(below, axis=1)

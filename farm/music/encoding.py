@@ -113,8 +113,9 @@ class Encoding:
 
     def gaps(self, events: np.ndarray) -> np.ndarray:
         """Return the distance of each event from the one before, in steps, int64, shape (n_events,); START has 0."""
-        beats, step = events[..., BEATS].astype(np.int64), events[..., STEP].astype(np.int64)
-        return np.where(beats < self.stop, beats * self.steps_per_beat + step, 0)
+        beats = events[..., BEATS]
+        steps = np.multiply(beats, self.steps_per_beat, dtype=np.int64) + events[..., STEP]
+        return np.where(beats < self.stop, steps, 0)
 
     def bar_steps(self, metre: int) -> int:
         """Return the length of a bar in steps; four beats where the class does not say."""

@@ -47,6 +47,9 @@ HELD = slice(N_COLUMNS, N_COLUMNS + _N_HELD)
 ENDING = N_COLUMNS + _N_HELD
 N_TOLD = ENDING + 1
 
+_ONE = np.uint32(1)
+_SILENT = np.iinfo(np.uint32).max
+
 
 class Features:
     """The columns of one encoding, and what sounds as events follow each other.
@@ -82,22 +85,36 @@ class Features:
         """Return what is left to sound before the first event: nothing."""
         return np.zeros((n, self._n_pitches), np.int32)
 
-    def show(self, left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the columns of one event each, and what is left to sound at its onset.
+    def held(self, left: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return which pitches still sound at each event's onset, bool, shape (n, n_pitches); `left` as before it."""
+        return left > self._gaps(rows)[:, None]
+
+    def follow(self, left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what sounds around one event each.
 
         Parameters
         ----------
         left
             As after the event before.
         rows
-            Events, shape (n, 7). Of an event that is not wholly decided yet the columns `known` are right.
+            Events, shape (n, 7).
 
         Returns
         -------
-        uint8 array of shape (n, n_columns), and the new `left`.
+        What is held at each event's onset, bool, shape (n, n_pitches); `ending`, uint32, shape (n,); the new `left`.
         """
-        held, ending, left = self._follow(left, rows)
-        return self._columns(rows, held, ending), left
+        left = left - self._gaps(rows).astype(np.int32)[:, None]
+        np.maximum(left, 0, out=left)
+        held = left > 0
+        notes = np.flatnonzero(rows[:, BEATS] < self._stop)
+        pitch = rows[notes, PITCH]
+        left[notes, pitch] = np.maximum(left[notes, pitch], self._duration[rows[notes, DURATION]])
+        soonest = (left.view(np.uint32) - _ONE).min(
+            axis=1
+        )  # one step less; what is silent, 0, becomes the largest of all
+        ending = np.minimum(soonest // self._per_place, LONGEST_ENDING - 1) + _ONE
+        ending[soonest == _SILENT] = 0
+        return held, ending, left
 
     def told(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the told events of whole pieces, each out of silence: shape (n_events, N_TOLD) each."""
@@ -110,7 +127,7 @@ class Features:
         for at in range(lengths.max(initial=0)):
             active = int(np.searchsorted(-lengths[longest_first], -at, side="left"))
             places = starts[:active] + at
-            held, ending, left = self._follow(left[:active], told[places, :N_COLUMNS])
+            held, ending, left = self.follow(left[:active], told[places, :N_COLUMNS])
             told[places, HELD] = np.packbits(held, axis=1).view(np.int16)
             told[places, ENDING] = ending
         return [told[end - length : end] for end, length in zip(ends, lengths, strict=True)]
@@ -137,17 +154,6 @@ class Features:
                 moved = semitones == distance
                 held[moved] = np.roll(held[moved], distance, axis=1)
         return self._columns(rows, held, told[:, ENDING])
-
-    def _follow(self, left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what is held at each event's onset (bool), when something ends, and the new `left`."""
-        left = np.maximum(left - self._gaps(rows).astype(np.int32)[:, None], 0)
-        held = left > 0
-        notes = np.flatnonzero(rows[:, BEATS] < self._stop)
-        pitch = rows[notes, PITCH]
-        left[notes, pitch] = np.maximum(left[notes, pitch], self._duration[rows[notes, DURATION]])
-        soonest = np.where(left > 0, left, np.iinfo(np.int32).max).min(axis=1)
-        ending = np.where(left.any(axis=1), np.minimum(-(-soonest // self._per_place), LONGEST_ENDING), 0)
-        return held, ending, left
 
     def _columns(self, rows: np.ndarray, held: np.ndarray, ending: np.ndarray) -> np.ndarray:
         columns = np.zeros((len(rows), self.n_columns), np.uint8)

@@ -56,7 +56,7 @@ def compose(
         logits = network.logits(rows[:, -network.length :]).astype(np.float64)
         lots = np.array([die.random() for die in dice])
         heat = np.full(len(dice), samples.temperature)
-        drawn = draw(logits[:-1], np.ones(logits[:-1].shape, bool), lots, heat, samples.top_p)
+        drawn = draw(logits[:-1], lots, heat, samples.top_p)
         chosen = np.append(drawn, logits[-1].argmax()).astype(np.int32)
         rows = np.concatenate([rows, chosen[:, None]], axis=1)
         length += sizes[chosen]

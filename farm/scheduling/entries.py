@@ -184,9 +184,18 @@ def _render_samples(storage: Storage, work: Work, run: str, epoch: int) -> list[
 
 
 def card_of(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
-    """Return what the model file says of itself, and the usual tempo and metre that composing starts from."""
+    """Return what the model file says of itself, and the usual tempo and metre that composing starts from.
+
+    The base's sources stand once and briefly: every model file carries them, and they are most of a long card.
+    """
     kept = ("style", "title", "licence", "quality", "lineage", "network", "corpus")
     card: dict[str, Any] = {name: entry[name] for name in kept}
+    if base := entry["lineage"].get("base"):
+        card["lineage"] = {
+            **entry["lineage"],
+            "base": {name: value for name, value in base.items() if name != "sources"},
+        }
+    card["corpus"] = {**entry["corpus"], "sources": brief(entry["corpus"]["sources"])}
     card["attribution"] = "; ".join(
         dict.fromkeys(one["attribution"] for one in entry["corpus"]["sources"] if one["attribution"])
     )
@@ -195,6 +204,26 @@ def card_of(entry: Mapping[str, Any], music: Music) -> dict[str, Any]:
         "metre": music.encoding.metres[music.usual_metre],
     }
     return card
+
+
+def brief(sources: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return sources with those that only the base heard made one for each licence, names and addresses in their order.
+
+    Examples
+    --------
+    >>> one = {"source": "folder: a", "style": "a", "licence": "CC0-1.0", "attribution": "A", "url": "", "from": "base"}
+    >>> brief([one, {**one, "source": "folder: b", "style": "b", "attribution": "B"}])
+    [{'licence': 'CC0-1.0', 'from': 'base', 'attribution': 'A; B', 'url': ''}]
+    """
+    told = [dict(one) for one in sources if one.get("from") != "base"]
+    heard = [one for one in sources if one.get("from") == "base"]
+    for licence in dict.fromkeys(one["licence"] for one in heard):
+        under = [one for one in heard if one["licence"] == licence]
+        joined = {
+            key: "; ".join(dict.fromkeys(one[key] for one in under if one[key])) for key in ("attribution", "url")
+        }
+        told.append({"licence": licence, "from": "base", **joined})
+    return told
 
 
 def _files(

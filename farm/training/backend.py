@@ -2,10 +2,9 @@
 
 import ctypes
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
+from farm.quiet import silent_stderr
 from farm.training import gpu_memory
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers
@@ -21,7 +20,7 @@ def prepare(n_threads: int) -> str:
     os.environ.setdefault("NPROC", str(n_threads))  # what JAX asks for its number of threads
     _keep_memory()
     gpu_memory.before_import()
-    with _silent_stderr():
+    with silent_stderr():
         import keras
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -46,17 +45,3 @@ def _keep_memory() -> None:
     if set_option is not None:
         set_option(_MMAP_THRESHOLD, _ALWAYS_HEAP_BYTES)
         set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Send file descriptor 2 nowhere: TensorFlow's libraries write to it before any setting can stop them."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
