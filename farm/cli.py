@@ -6,6 +6,7 @@ from collections.abc import Callable
 import typer
 
 from farm.commands import farming, models
+from farm.commands.review import review
 from farm.errors import FarmError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # of every mistake on the command line
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(farming.init, farming.plan, farming.run, farming.status),
-    *(models.pick, models.approve, models.reject, models.compose, models.ship, models.verify),
+    *(models.pick, review, models.approve, models.reject, models.compose, models.ship, models.verify),
     farming.doctor,
 )
 for command in _COMMANDS:

@@ -58,6 +58,10 @@ class BusyError(FarmError):
     """Another process owns the artifacts folder."""
 
 
+class ChangedError(FarmError):
+    """What a person decided about is not what is there now; nothing was recorded."""
+
+
 class IntegrityError(FarmError):
     """A file's bytes are not those that were published."""
 

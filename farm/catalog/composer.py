@@ -44,6 +44,18 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     FarmError
         When a wish cannot be met.
     """
+    notes, sheet, facts = composed(model, wish, primer)
+    return render(notes, name, sheet, transpose=wish.transpose), facts
+
+
+def composed(model: Model, wish: Wish, primer: Primer | None = None) -> tuple[np.ndarray, Sheet, dict[str, Any]]:
+    """Return a composed piece as notes, not transposed yet, what its score is headed with, and what the piece is.
+
+    Raises
+    ------
+    FarmError
+        When a wish cannot be met.
+    """
     usual_metre, usual_bpm = usual_time(model)
     metre = primer.metre if primer else model.encoding.metre_class(usual_metre)
     length = DEFAULT_NOTES if wish.notes is None and wish.bars is None else wish.notes
@@ -63,20 +75,23 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     metre_name = model.encoding.metres[metre]
     title = str(model.card.get("title") or model.card.get("style") or "")
     sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")
-    data = render(notes, name, sheet, transpose=wish.transpose)
     end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
     bar_beats = model.encoding.bar_steps(metre) / model.encoding.steps_per_beat
-    return data, {
-        "style": model.card.get("style"),
-        "model_sha256": model.sha256,
-        "seed": wish.seed,
-        "notes": len(notes),
-        "bars": int(np.ceil(end_beat / bar_beats)),
-        "seconds": end_beat * 60 / tempo_bpm,
-        "stopped": piece.stopped,
-        "ending": "ended by itself" if piece.stopped else "ended at the asked length",
-        "interventions": piece.interventions,
-    }
+    return (
+        notes,
+        sheet,
+        {
+            "style": model.card.get("style"),
+            "model_sha256": model.sha256,
+            "seed": wish.seed,
+            "notes": len(notes),
+            "bars": int(np.ceil(end_beat / bar_beats)),
+            "seconds": end_beat * 60 / tempo_bpm,
+            "stopped": piece.stopped,
+            "ending": "ended by itself" if piece.stopped else "ended at the asked length",
+            "interventions": piece.interventions,
+        },
+    )
 
 
 def player_of(model: Model) -> Player:

@@ -90,7 +90,7 @@ def draft_entry(
         "lineage": {
             "recipe": work.recipe.name,
             "recipe_sha256": digest(work.recipe),
-            "seed": work.seed,
+            "seed": work.training_seed,
             "run": run,
             "epoch": epoch,
             "code_version": metadata.version("music-model-farm"),

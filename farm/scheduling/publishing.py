@@ -10,7 +10,7 @@ from typing import Any
 from farm import layout
 from farm.catalog import publish as shelf
 from farm.config import BASE
-from farm.errors import FarmError
+from farm.errors import ChangedError, FarmError
 from farm.scheduling import ledger
 from farm.scheduling.comparing import compare, judged_runs
 from farm.scheduling.entries import make_entry
@@ -83,20 +83,41 @@ def current_catalog(storage: Storage) -> dict[str, Any] | None:
     return shelf.current(storage)
 
 
-def decide(storage: Storage, style: str, status: str, why: str, *, epoch: int | None) -> str:
+def decide(
+    storage: Storage, style: str, status: str, why: str, *, epoch: int | None, seen_sha256: str | None = None
+) -> str:
     """Record a decision about a style's model, with another epoch published first where one is named.
+
+    Parameters
+    ----------
+    seen_sha256
+        Of the model file that the person saw and heard: ChangedError where it is another now. None for any.
 
     Returns
     -------
     What was done, for a person.
     """
     with ledger.owned(storage):
+        if seen_sha256 is not None:
+            _refuse_unseen(storage, style, seen_sha256)
         if epoch is not None:
             _overrule(storage, style, epoch, why)
         decision = shelf.decide(storage, style, status, why)
         _write_site(storage)
     overruled = "; the verdict called it unfit, your reason is kept with it" if decision["overrules"] else ""
     return f"{style}: version {decision['version']}, epoch {decision['epoch']}, {status}{overruled}"
+
+
+def _refuse_unseen(storage: Storage, style: str, seen_sha256: str) -> None:
+    """Raise ChangedError where a style's model is not the one that a person saw."""
+    models = (current_catalog(storage) or {}).get("models", [])
+    model = next((model for model in models if model["style"] == style), None)
+    if model is None or model["files"][0]["sha256"] != seen_sha256:
+        now = "there is none now" if model is None else f"version {model['version']} is there now"
+        raise ChangedError(
+            f"{style}: the model is not the one that the page showed, {now}; nothing was recorded. "
+            "Load the page again, listen, and decide about that"
+        )
 
 
 def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:

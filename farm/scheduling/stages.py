@@ -80,7 +80,7 @@ def train(work: Work, receipts: Mapping[str, Any]) -> dict[str, Any]:
         heldout=heldout,
         encoding=encoding,
         recipe=work.recipe.model_copy(update={"training": training}),
-        seed=work.seed,
+        seed=work.training_seed,
         n_threads=work.threads,
         report=report,
         **asked,  # not every kind can start from another network

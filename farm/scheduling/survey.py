@@ -12,6 +12,7 @@ from farm.errors import ConfigError, FarmError
 from farm.farm_config import ALL, Farm
 from farm.scheduling.estimates import history_of
 from farm.scheduling.plan import files_digest
+from farm.scheduling.retraining import asked
 from farm.scheduling.state import BaseState, StyleState, whole_and_lost
 from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
@@ -38,7 +39,10 @@ def survey(
     ConfigError
         When a base file is no base file, or one that a recipe's network cannot start from.
     """
-    works = works_of(farm, storage.home, styles)
+    more = asked(storage)
+    works = {
+        name: replace(work, asked=more.get(name, {})) for name, work in works_of(farm, storage.home, styles).items()
+    }
     bases = _bases(farm, works, storage.home) if with_base else {}
     around = [name for name in farm.styles if name not in works and any(name in one.settings for one in bases.values())]
     states = [StyleState(work) for work in works.values()]

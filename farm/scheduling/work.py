@@ -7,7 +7,7 @@ digest of a start is that of its weights, 'none' without.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from farm.catalog.entry import strictest
@@ -21,6 +21,9 @@ CODE_VERSIONS = {
     **{"read": 2, "baseline": 2, "base": 1, "train": 4, "judge": 5, "publish": 2},
     **{"samples": 1, "measures": 2},
 }
+
+ASKED = "trainings asked for"
+"""Names, among what a training depends on, how many a person asked for beyond the first; missing for none."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,16 @@ class Work:
     start: str = NONE
     file_digest: str = NONE  # of the weights in the base file that `start` names
     fence: Fence | None = None  # of the attempt at a task that this was handed to
+    asked: Mapping[str, int] = field(default_factory=dict)  # by recipe, trainings a person asked for beyond the first
 
     def storage(self) -> Storage:
         """Return the artifacts folder, as this attempt may write to it."""
         return Storage(self.root, self.fence)
+
+    @property
+    def training_seed(self) -> int:
+        """The seed of the recipe's training: the farm's, or as many after it as trainings were asked for."""
+        return self.seed + self.asked.get(self.recipe.name, 0)
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
@@ -67,7 +76,9 @@ class Work:
         training = [digest(self.recipe.training)]
         if start_digest != NONE:
             training += [digest(self.recipe.training_from_base)]
+        asked = self.asked.get(self.recipe.name, 0)
         return {
+            **({ASKED: str(asked)} if asked else {}),
             "notes": notes_digest,
             "recipe": digest([digest(self.recipe.network), *training]),
             "seed": str(self.seed),
@@ -85,12 +96,13 @@ class Work:
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs; the folder and the threads are not part of it."""
         models = {"settings": self.settings.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json")}
-        return {"style": self.style, "seed": self.seed, "start": self.start, **models}
+        return {"style": self.style, "seed": self.seed, "start": self.start, "asked": dict(self.asked), **models}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], root: str) -> "Work":
         settings, recipe = Style.model_validate(data["settings"]), Recipe.model_validate(data["recipe"])
-        return cls(data["style"], settings, recipe, data["seed"], root, start=data["start"])
+        asked = data.get("asked", {})
+        return cls(data["style"], settings, recipe, data["seed"], root, start=data["start"], asked=asked)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,109 @@
+"""What the review's server may show: the site's own files by exact listing, with the review's controls in its pages.
+
+Conventions
+-----------
+A key is shown only when it stands in the listing of the site or in the catalog in force; what a path looks like decides
+nothing. The site's pages stay as they are on disk. As they are served, their content policy is a header instead, the
+same one but that scripts may ask this server, and each page says which style it is of and which model it shows.
+"""
+
+import html
+import re
+from importlib.resources import files
+from typing import Any
+
+from farm import layout
+from farm.storage import Storage
+from farm.website.evidence import read_catalog, records
+from farm.website.index_page import index_page
+from farm.website.wording import page_name
+from farm.website.write import environment, static_files
+
+INDEX = f"{layout.SITE}/index.html"
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "mid": "audio/midi",
+}
+_BINARY = "application/octet-stream"
+_POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">\n?')
+_HEAD_END = "</head>"
+
+
+def policy() -> str:
+    """Return the content policy of every answer: that of the site's pages, for a server's pages."""
+    source, _, _ = environment().loader.get_source(environment(), "base.html")  # type: ignore[union-attr]
+    found = _POLICY.search(source)
+    assert found, "base.html has lost its content policy"
+    own = found[1].replace(" file:", "")
+    return f"{own}; connect-src 'self'; worker-src 'self'; frame-ancestors 'none'"
+
+
+def find(storage: Storage, key: str) -> bytes | None:
+    """Return the bytes of a file that may be shown, by its key; None for everything else.
+
+    Of a farm without a report the start page says how to begin.
+    """
+    listed = storage.walk(layout.SITE)
+    if key in listed:
+        return storage.read_bytes(key)
+    if INDEX not in listed and (data := _beginning().get(key)) is not None:
+        return data
+    catalog = read_catalog(storage)
+    models = [*records(catalog.get("models")), *records(catalog.get("earlier"))]
+    named = {file.get("path") for model in models for file in records(model.get("files"))}
+    is_file = key in named and key.startswith(f"{layout.OBJECTS}/")
+    if (is_file or key in _samples(storage, models, key)) and storage.exists(key):
+        return storage.read_bytes(key)
+    return None
+
+
+def _samples(storage: Storage, models: list[dict[str, Any]], key: str) -> list[str]:
+    """Return the keys of the MIDI files of that published run whose folder `key` lies in."""
+    folders = {layout.samples(str(model.get("style")), str(model.get("run"))) for model in models}
+    folder = key.rpartition("/")[0]
+    return storage.list(folder, ".mid") if folder in folders else []
+
+
+def _beginning() -> dict[str, bytes]:
+    """Return a report of nothing yet, by key."""
+    start = environment().get_template("index.html").render(page=index_page({}, []))
+    return {INDEX: start.encode(), **{f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}}
+
+
+def type_of(key: str) -> str:
+    return TYPES.get(key.rpartition(".")[2], _BINARY)
+
+
+def with_controls(storage: Storage, key: str, page: bytes) -> bytes:
+    """Return a page of the site with the review's controls; whose style it is of and which model it shows stand in it.
+
+    A page shows the style's model when the hash of the model's file stands in it: of a page that is older than the
+    catalog, or newer, nothing may be decided.
+    """
+    text = _POLICY.sub("", page.decode(), count=1)
+    models = {model["style"]: model for model in records(read_catalog(storage).get("models"))}
+    failed = (str(failure.get("style")) for failure in records(read_catalog(storage).get("failures")))
+    by_page = {f"{layout.SITE}/styles/{page_name(style)}": style for style in (*failed, *models)}
+    style = by_page.get(key, "")
+    sha256 = records(models[style].get("files"))[0]["sha256"] if style in models else ""
+    about = {"style": style, "seen": sha256 if sha256 in text else ""}
+    told = "".join(f' data-{name}="{html.escape(value)}"' for name, value in about.items())
+    ours = f'<link rel="stylesheet" href="/review/review.css">\n<meta name="farm-review"{told}>\n'
+    ours += "".join(f'<script src="/review/{name}.js" defer></script>\n' for name in SCRIPTS)
+    before, end, after = text.partition(_HEAD_END)
+    return f"{before}{ours}{end}{after}".encode() if end else page
+
+
+SCRIPTS = ("piano", "roll", "asking", "deciding", "composing", "progress", "review")
+"""What every page loads, in order."""
+
+
+def own_files() -> dict[str, bytes]:
+    """Return the review's own scripts and style, by name."""
+    folder = files("farm.website.review").joinpath("static")
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
