@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from farm import layout
-from farm.catalog.composer import Wish, composed, usual_time
+from farm.catalog.composer import Wish, composed
 from farm.catalog.entry import epoch_of, is_fit, unknown_licences
 from farm.catalog.model_file import Model, open_model
 from farm.composing.render import playable, render, transposed
@@ -29,7 +29,7 @@ from farm.storage import Storage
 from farm.training import snapshots
 from farm.website.pianoroll import bar_beats
 from farm.website.review.wishes import Decision, Piece, Retraining
-from farm.website.wording import page_name
+from farm.website.wording import page_name, seen_of
 from farm.website.write import write_site
 
 _STATUS_SECONDS = 1.0
@@ -87,27 +87,35 @@ class Reviewing:
     def style(self, name: str) -> dict[str, Any]:
         """Return what can be decided about a style, and the styles that can compose."""
         entries = self._entries()
-        known = {"style": name, "retraining": retraining.waiting(self._storage, name), "model": None}
-        known["composers"] = [{"style": one["style"], "title": one["title"], **self._usual(one)} for one in entries]
+        catalog = current_catalog(self._storage) or {}
+        entries = catalog.get("models", [])
+        known: dict[str, Any] = {"style": name, "retraining": retraining.waiting(self._storage, name)}
+        known["composers"] = [{"style": one["style"], "title": one["title"]} for one in entries]
+        known["seen"] = seen_of(catalog, name)
         entry = next((one for one in entries if one["style"] == name), None)
-        if entry is None:
-            return known
-        verdict = entry["verdict"]
-        known["model"] = {
-            "title": entry["title"],
-            "version": entry["version"],
-            "status": entry["status"],
-            "sha256": entry["files"][0]["sha256"],
-            "epoch": epoch_of(entry),
-            "picked": verdict.get("epoch"),
-            "epochs": snapshots.epochs(self._storage, name, entry["run"]),
-            "notes": {row["epoch"]: _fault(row) for row in verdict.get("candidates", []) if _fault(row)},
-            "fit": is_fit(entry),
-            "verdict": verdict.get("verdict"),
-            "unlicensed": unknown_licences(entry),
-            "compared": entry.get("compared"),
-        }
+        known["model"] = None if entry is None else _decidable(entry)
+        known["title"] = name if entry is None else entry["title"]
+        known["epochs"] = self._epochs(name, entry, known["seen"])
         return known
+
+    def _epochs(self, style: str, entry: Mapping[str, Any] | None, seen: str) -> list[dict[str, Any]]:
+        """Return the epochs that could ship, of a style without a model those of the run that was heard."""
+        run = seen if entry is None else entry["run"]
+        if not run or not self._storage.exists(layout.verdict(style, run)):
+            return []
+        verdict = self._storage.read_json(layout.verdict(style, run))
+        faults = {row["epoch"]: _fault(row) for row in verdict["candidates"]}
+        nearest = verdict.get("nearest")
+        found = []
+        for epoch in snapshots.epochs(self._storage, style, run):
+            marks = [
+                "the pick" if epoch == verdict["epoch"] else "",
+                "published" if entry is not None and epoch == epoch_of(entry) else "",
+                "comes nearest" if epoch == nearest else "",
+                faults.get(epoch, ""),
+            ]
+            found.append({"epoch": epoch, "marks": [mark for mark in marks if mark]})
+        return found
 
     def decide(self, decision: Decision) -> dict[str, Any]:
         """Record a decision as the shell does, if the model still is the one that was seen."""
@@ -119,7 +127,7 @@ class Reviewing:
                 decision.status,
                 decision.why,
                 epoch=decision.epoch,
-                seen_sha256=decision.seen_sha256,
+                seen=decision.seen,
                 **more,
             )
         except BusyError as error:
@@ -157,11 +165,6 @@ class Reviewing:
             "midi": base64.b64encode(render(notes, "piece.mid", sheet, transpose=piece.transpose)).decode(),
         }
 
-    def _usual(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the tempo that a model composes in when none is asked for, if the model was opened before."""
-        model = self._models.get(entry["files"][0]["sha256"])
-        return {"tempo_bpm": usual_time(model)[1]} if model else {}
-
     def _model(self, entry: Mapping[str, Any]) -> Model:
         """Return a published model, opened once; its hash is checked against the catalog."""
         file = entry["files"][0]
@@ -184,12 +187,24 @@ def bring_up_to_date(storage: Storage) -> None:
 
 
 def page_scripts() -> dict[str, bytes]:
-    """Return what the review's pages share with a pack's: the piano and the roll, and the worker that makes its tones."""
+    """Return what the review's pages share with a pack's: the piano, the roll, and the worker that makes tones."""
     pack = files("farm.catalog").joinpath("page")
     tones = pack.joinpath("network", "tone.js").read_bytes()
     ours = files("farm.website.review").joinpath("static", "tones.js").read_bytes()
     face = {f"{name}.js": pack.joinpath("face", f"{name}.js").read_bytes() for name in ("piano", "roll")}
     return {**face, "tones.js": tones + ours}
+
+
+def _decidable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a person should know of a model who decides about it."""
+    return {
+        **{name: entry[name] for name in ("version", "status")},
+        "epoch": epoch_of(entry),
+        "fit": is_fit(entry),
+        "verdict": entry["verdict"].get("verdict"),
+        "unlicensed": unknown_licences(entry),
+        "compared": entry.get("compared"),
+    }
 
 
 def _at_work(facts: Mapping[str, Any] | None) -> dict[str, Any]:

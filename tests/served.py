@@ -5,8 +5,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 from farm.website.review.guard import WORD_HEADER
@@ -59,6 +62,13 @@ class Served:
         connection.close()
         return found
 
+    def raw_status(self, request, *headers):
+        """Return the status that lines get which no library would send."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            lines = [request, f"Host: {self.host}", *headers, "Connection: close", "", ""]
+            connection.sendall("\r\n".join(lines).encode())
+            return int(connection.makefile("rb").readline().split()[1])
+
     def get(self, path):
         return self.ask("GET", path, {"Cookie": self.cookie})
 
@@ -78,6 +88,41 @@ class Served:
         self.process.send_signal(number)
         _, errors = self.process.communicate(timeout=30)
         return self.process.returncode, errors
+
+
+def approve_under_kills(artifacts, style, n_decisions, every, seen):
+    """Send decisions one after the other, and kill the server amid every so many; return the reasons acknowledged.
+
+    Parameters
+    ----------
+    every
+        The kill comes a little later within its decision each time, so that it meets every part of one.
+    seen
+        What the decisions are about.
+    """
+    acknowledged, n_kills, sent = [], 0, 0
+    while sent < n_decisions:
+        with served(artifacts) as one:
+            took = 0.2  # seconds, of a decision
+            for number in range(every):
+                sent += 1
+                why = f"decision {sent}"
+                last = number == every - 1
+                if last:
+                    n_kills += 1
+                    delay = took * (n_kills % 11) / 10
+                    killer = threading.Timer(delay, one.process.kill)
+                    killer.start()
+                began = time.monotonic()
+                try:
+                    wish = {"style": style, "status": ("approved", "rejected")[sent % 2], "why": why, "seen": seen}
+                    status, answer = one.post("/review/decide", wish)
+                except (OSError, http.client.HTTPException):
+                    break  # not acknowledged
+                assert status == 200, answer
+                acknowledged.append(why)
+                took = time.monotonic() - began
+    return acknowledged, n_kills
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from farm import layout
 from farm.catalog import publish as shelf
+from farm.catalog.entry import epoch_of
 from farm.config import BASE
 from farm.errors import ChangedError, FarmError
 from farm.scheduling import ledger
@@ -19,6 +20,7 @@ from farm.scheduling.plan import PER_RECIPE, STAGES, key_of, one_recipe
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
+from farm.website.wording import seen_of
 
 
 def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -83,41 +85,30 @@ def current_catalog(storage: Storage) -> dict[str, Any] | None:
     return shelf.current(storage)
 
 
-def decide(
-    storage: Storage, style: str, status: str, why: str, *, epoch: int | None, seen_sha256: str | None = None
-) -> str:
+def decide(storage: Storage, style: str, status: str, why: str, *, epoch: int | None, seen: str | None = None) -> str:
     """Record a decision about a style's model, with another epoch published first where one is named.
 
     Parameters
     ----------
-    seen_sha256
-        Of the model file that the person saw and heard: ChangedError where it is another now. None for any.
+    seen
+        What the person saw and heard, as `seen_of` names it: ChangedError where it is another now. None for any.
 
     Returns
     -------
     What was done, for a person.
     """
     with ledger.owned(storage):
-        if seen_sha256 is not None:
-            _refuse_unseen(storage, style, seen_sha256)
+        if seen is not None and seen != seen_of(current_catalog(storage) or {}, style):
+            raise ChangedError(
+                f"{style}: what is there now is not what the page showed; nothing was recorded. "
+                "Load the page again, listen, and decide about that"
+            )
         if epoch is not None:
             _overrule(storage, style, epoch, why)
         decision = shelf.decide(storage, style, status, why)
         _write_site(storage)
     overruled = "; the verdict called it unfit, your reason is kept with it" if decision["overrules"] else ""
     return f"{style}: version {decision['version']}, epoch {decision['epoch']}, {status}{overruled}"
-
-
-def _refuse_unseen(storage: Storage, style: str, seen_sha256: str) -> None:
-    """Raise ChangedError where a style's model is not the one that a person saw."""
-    models = (current_catalog(storage) or {}).get("models", [])
-    model = next((model for model in models if model["style"] == style), None)
-    if model is None or model["files"][0]["sha256"] != seen_sha256:
-        now = "there is none now" if model is None else f"version {model['version']} is there now"
-        raise ChangedError(
-            f"{style}: the model is not the one that the page showed, {now}; nothing was recorded. "
-            "Load the page again, listen, and decide about that"
-        )
 
 
 def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
@@ -134,7 +125,8 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     if epoch not in kept:
         raise FarmError(f"{style}: epoch {epoch} has no snapshot; choose from {', '.join(map(str, kept))}")
     verdict = storage.read_json(layout.verdict(style, run))
-    if epoch == verdict["epoch"]:
+    model = next((one for one in (current_catalog(storage) or {}).get("models", []) if one["style"] == style), None)
+    if model is not None and (model["run"], epoch_of(model)) == (run, epoch):
         return
     work = Work.from_json(storage.read_json(layout.run_work(style, run)), storage.home)
     if why_not := why_not_shipped(work.recipe):
@@ -143,7 +135,8 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     own |= {BASE: bases[key_of(BASE, recipe)]} if key_of(BASE, recipe) in bases else {}
     if work.starts_from == BASE and own["train"]["inputs"]["base"] != own.get(BASE, {}).get("result", {}).get("digest"):
         raise FarmError(f"{style}: the base is another one since; run 'farm run corpora.yaml --styles {style}' first")
-    verdict["overruled_by"] = {"epoch": epoch, "why": why.strip(), "picked": verdict["epoch"]}
+    if epoch != verdict["epoch"]:
+        verdict["overruled_by"] = {"epoch": epoch, "why": why.strip(), "picked": verdict["epoch"]}
     shelf.publish(storage, [make_entry(storage, work, own, run, verdict, published)], [])
 
 

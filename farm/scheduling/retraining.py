@@ -26,7 +26,8 @@ def asked(storage: Storage) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for line in storage.read_lines(layout.RETRAINING):
         counts.setdefault(line["style"], {})[line["recipe"]] = line["number"]
-    return {style: {name: number for name, number in found.items() if number} for style, found in counts.items()}
+    more = {style: {name: number for name, number in found.items() if number} for style, found in counts.items()}
+    return {style: found for style, found in more.items() if found}
 
 
 def waiting(storage: Storage, style: str) -> dict[str, str]:

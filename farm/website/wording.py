@@ -57,6 +57,18 @@ def title_of(style: Evidence) -> str:
     return str(style.model.get("title") or style.style or "a style without a name")
 
 
+def seen_of(catalog: dict[str, Any], style: str) -> str:
+    """Return what a style's page shows, as decisions name it: the hash of its model file, else the run that was heard.
+
+    Empty where nothing of the style was ever heard.
+    """
+    model = next((one for one in records(catalog.get("models")) if one.get("style") == style), None)
+    if model is not None:
+        return str(model_file(model).get("sha256") or "")
+    failure = next((one for one in records(catalog.get("failures")) if one.get("style") == style), {})
+    return str(failure.get("run") or "")
+
+
 def is_fit(verdict: dict[str, Any]) -> bool:
     """Return whether a verdict says that its epoch may ship; without the word, a healthy pick may."""
     fit = verdict.get("fit")

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Whatever the answer, it may be neither kept, nor framed, nor read by another site, and it holds no trace of this program.
-What takes time runs beside the loop, one change and one piece at a time; when too many wait, the answer is to come back.
+Whatever the answer, it may be neither kept, nor framed, nor read by another site, and it holds no trace of this
+program. What takes time runs beside the loop, one change and one piece at a time; when too many wait, the answer is to
+come back.
 """
 
 import json
@@ -48,7 +49,7 @@ _STATUSES: tuple[tuple[type[FarmError], int], ...] = (
 _ENTERED = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Model farm</title><meta name="farm-review-word" data-word="{word}">
-<script src="/review/enter.js"></script></head>
+<script src="/review/static/enter.js"></script></head>
 <body><p><a href="/site/index.html">Open the review</a></p></body>
 </html>
 """
@@ -73,7 +74,7 @@ def review_app(storage: Storage, desk: Desk, extra: dict[str, bytes], secrets: g
         Route("/review/decide", review.decide, methods=["POST"]),
         Route("/review/compose", review.compose, methods=["POST"]),
         Route("/review/retrain", review.retrain, methods=["POST"]),
-        Route("/review/{name}", review.own_file, methods=["GET"]),
+        Route("/review/static/{name}", review.own_file, methods=["GET"]),
         *(Route(f"/{room}/{{rest:path}}", review.file, methods=["GET"]) for room in ("site", "catalog", "runs")),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, FarmError: _farm_error})

@@ -7,16 +7,18 @@ nothing. The site's pages stay as they are on disk. As they are served, their co
 same one but that scripts may ask this server, and each page says which style it is of and which model it shows.
 """
 
-import html
 import re
 from importlib.resources import files
 from typing import Any
+
+from markupsafe import escape
 
 from farm import layout
 from farm.storage import Storage
 from farm.website.evidence import read_catalog, records
 from farm.website.index_page import index_page
-from farm.website.wording import page_name
+from farm.website.text import shown
+from farm.website.wording import message_lines, page_name, seen_of
 from farm.website.write import environment, static_files
 
 INDEX = f"{layout.SITE}/index.html"
@@ -80,23 +82,28 @@ def type_of(key: str) -> str:
 
 
 def with_controls(storage: Storage, key: str, page: bytes) -> bytes:
-    """Return a page of the site with the review's controls; whose style it is of and which model it shows stand in it.
-
-    A page shows the style's model when the hash of the model's file stands in it: of a page that is older than the
-    catalog, or newer, nothing may be decided.
-    """
+    """Return a page of the site with the review's controls; whose style it is of and what it shows stand in it."""
     text = _POLICY.sub("", page.decode(), count=1)
-    models = {model["style"]: model for model in records(read_catalog(storage).get("models"))}
-    failed = (str(failure.get("style")) for failure in records(read_catalog(storage).get("failures")))
-    by_page = {f"{layout.SITE}/styles/{page_name(style)}": style for style in (*failed, *models)}
-    style = by_page.get(key, "")
-    sha256 = records(models[style].get("files"))[0]["sha256"] if style in models else ""
-    about = {"style": style, "seen": sha256 if sha256 in text else ""}
-    told = "".join(f' data-{name}="{html.escape(value)}"' for name, value in about.items())
-    ours = f'<link rel="stylesheet" href="/review/review.css">\n<meta name="farm-review"{told}>\n'
-    ours += "".join(f'<script src="/review/{name}.js" defer></script>\n' for name in SCRIPTS)
+    catalog = read_catalog(storage)
+    named = [str(one.get("style")) for kind in ("failures", "models") for one in records(catalog.get(kind))]
+    style = {f"{layout.SITE}/styles/{page_name(style)}": style for style in named}.get(key, "")
+    about = {"style": style, "seen": seen_of(catalog, style) if _is_of(catalog, style, text) else ""}
+    told = "".join(f' data-{name}="{escape(value)}"' for name, value in about.items())
+    ours = f'<link rel="stylesheet" href="/review/static/review.css">\n<meta name="farm-review"{told}>\n'
+    ours += "".join(f'<script src="/review/static/{name}.js" defer></script>\n' for name in SCRIPTS)
     before, end, after = text.partition(_HEAD_END)
     return f"{before}{ours}{end}{after}".encode() if end else page
+
+
+def _is_of(catalog: dict[str, Any], style: str, text: str) -> bool:
+    """Return whether a page was made of this catalog: one made of an older or a newer one shows something else.
+
+    The hash of the style's model stands in its page, and what a style without one failed of.
+    """
+    if any(model.get("style") == style for model in records(catalog.get("models"))):
+        return seen_of(catalog, style) in text
+    failure = next((one for one in records(catalog.get("failures")) if one.get("style") == style), {})
+    return str(escape(shown(message_lines(failure)[0]))) in text
 
 
 SCRIPTS = ("piano", "roll", "asking", "deciding", "composing", "progress", "review")

@@ -20,7 +20,7 @@ def _writable(text: str) -> str:
 
 _Text = Annotated[str, Field(max_length=2000), AfterValidator(_writable)]
 _Style = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_writable)]
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_Seen = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 class _Wish(BaseModel):
@@ -30,13 +30,13 @@ class _Wish(BaseModel):
 
 
 class Decision(_Wish):
-    """What a person decided about the model that the page showed; `epoch` overrules the picked one."""
+    """What a person decided about what the page showed, which `seen` names; `epoch` overrules the picked one."""
 
     status: Literal["approved", "rejected"]
     why: _Text
     although: _Text = ""
     epoch: Annotated[int, Field(ge=1, le=10**6)] | None = None
-    seen_sha256: _Sha256
+    seen: _Seen
 
 
 class Piece(_Wish):
@@ -81,7 +81,7 @@ _Kind = TypeVar("_Kind", bound=_Wish)
 
 
 def read_wish(kind: type[_Kind], data: bytes) -> _Kind:
-    """Return a request's body as what it asks for; FarmError, with each field and what is wrong with it, where it is not."""
+    """Return what a request's body asks for; FarmError, with each field that is wrong, where it is none."""
     try:
         return kind.model_validate(json.loads(data))
     except ValidationError as error:

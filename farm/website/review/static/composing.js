@@ -205,7 +205,7 @@ function clock(seconds) {
 
 // What the piano asks of a pack's worker; here a worker that makes tones and nothing else.
 function makeTones({ rate }, { progress }) {
-  const worker = new Worker("/review/tones.js");
+  const worker = new Worker("/review/static/tones.js");
   const answer = new Promise((done, fail) => {
     worker.addEventListener("error", fail);
     worker.addEventListener("message", ({ data }) => {

@@ -7,14 +7,13 @@ class Deciding {
   constructor(facts) {
     this.facts = facts;
     this.model = facts.model;
-    this.isCurrent = this.model !== null && page.seen === this.model.sha256;
+    this.isCurrent = page.seen === facts.seen;
     this.form = make("form", { class: "review-form", hidden: true, submit: (event) => this.send(event) });
     this.said = make("p", { class: "review-said", role: "status" });
     this.live = make("span", { class: "review-live" });
-    const name = this.model ? this.model.title : facts.style;
     this.dock = make(
       "aside",
-      { class: "review-dock", id: "decide", "aria-label": `Decide about ${name}`, tabindex: "-1" },
+      { class: "review-dock", id: "decide", "aria-label": `Decide about ${facts.title}`, tabindex: "-1" },
       make("div", { class: "review-row" }, this.summary(), make("div", { class: "review-buttons" }, ...this.buttons())),
       this.said,
       this.form,
@@ -24,12 +23,12 @@ class Deciding {
     document.querySelector(".skip").after(skip);
     this.tell(sessionStorage.getItem(TOLD) ?? "", "good");
     sessionStorage.removeItem(TOLD);
-    if (this.model && !this.isCurrent) this.offerReload("This page does not show the model that is there now.");
+    if (!this.isCurrent) this.offerReload("This page does not show what is there now.");
   }
 
   summary() {
     const model = this.model;
-    if (!model) return make("p", {}, make("b", {}, "No model to decide about"), this.live);
+    if (!model) return make("p", {}, make("b", {}, "Nothing is published"), this.live);
     const tone = { approved: "good", shipped: "good", rejected: "bad" }[model.status] ?? "";
     const named = make("b", {}, `Version ${model.version}, epoch ${model.epoch}`);
     return make("p", {}, named, " ", make("span", { class: `badge ${tone}` }, model.status), this.live);
@@ -38,14 +37,11 @@ class Deciding {
   buttons() {
     const waits = Object.keys(this.facts.retraining).length > 0;
     const again = this.opener("again", waits ? "Trained again next run…" : "Train again…");
-    if (!this.model) return [again];
     const off = !this.isCurrent;
-    return [
-      this.opener("approve", "Approve…", off, "review-main"),
-      this.opener("overrule", "Another epoch…", off || this.model.epochs.length < 2),
-      this.opener("reject", "Reject…", off),
-      again,
-    ];
+    const overrule = this.facts.epochs.length ? [this.opener("overrule", "Overrule…", off)] : [];
+    if (!this.model) return [...overrule, again];
+    const approve = this.opener("approve", "Approve…", off, "review-main");
+    return [approve, ...overrule, this.opener("reject", "Reject…", off), again];
   }
 
   opener(kind, text, disabled = false, look = null) {
@@ -81,24 +77,22 @@ class Deciding {
       const told = waits.map(([recipe, why]) => make("p", {}, `The next farm run trains ${recipe} again: “${why}”`));
       return [...told, this.ending("Take that back")];
     }
-    this.why = this.text("Why", `why-${kind}`, { required: true, placeholder: PLACEHOLDERS[kind] });
+    this.why = this.text(`why-${kind}`, { required: true, placeholder: PLACEHOLDERS[kind] });
     this.although = null;
     const parts = [...this.notes(kind)];
     if (kind === "overrule") {
-      this.epoch = make("select", {}, ...model.epochs.map((epoch) => this.option(epoch)));
-      this.epoch.value = String(model.epoch);
+      this.epoch = make("select", {}, ...this.facts.epochs.map((one) => this.option(one)));
+      const first = this.facts.epochs.find(({ marks }) => marks.includes("published") || marks.includes("comes nearest"));
+      if (first) this.epoch.value = String(first.epoch);
       parts.push(field("Epoch to ship", this.epoch, "Only epochs whose snapshot was kept can ship."));
     }
     parts.push(field(LABELS[kind], this.why));
-    if (kind !== "reject" && model?.compared?.outcome === "worse") parts.push(this.askAlthough());
+    if (kind === "approve" && model.compared?.outcome === "worse") parts.push(this.askAlthough());
     return [...parts, this.ending(ENDINGS[kind](model))];
   }
 
-  option(epoch) {
-    const { picked, epoch: published, notes } = this.model;
-    const marks = [epoch === picked && "the pick", epoch === published && "published", notes[epoch]];
-    const told = marks.filter(Boolean).join(", ");
-    return make("option", { value: epoch }, told ? `${epoch} – ${told}` : String(epoch));
+  option({ epoch, marks }) {
+    return make("option", { value: String(epoch) }, marks.length ? `${epoch} – ${marks.join(", ")}` : String(epoch));
   }
 
   // What a person should know before the decision is made.
@@ -109,19 +103,19 @@ class Deciding {
       found.push("The next farm run trains the style again with another seed. The model of now stays until then.");
     if (kind === "approve" && !model.fit)
       found.push(`The verdict is “${model.verdict}”: it is not called fit. Your reason overrules that and is kept with it.`);
-    if (["approve", "overrule"].includes(kind) && model.unlicensed.length)
+    if (["approve", "overrule"].includes(kind) && model?.unlicensed.length)
       found.push(`It will not ship until the licence of ${model.unlicensed.join(", ")} is known.`);
-    if (["approve", "overrule"].includes(kind) && model.compared?.why) found.push(model.compared.why);
+    if (kind === "approve" && model.compared?.why) found.push(model.compared.why);
     return found.map((text) => make("p", { class: "review-note" }, text));
   }
 
   askAlthough() {
     const hint = "It is worse than the version that ships now; this second reason is kept with the decision.";
-    this.although = this.text("Why this one all the same", "although", { required: true });
+    this.although = this.text("although", { required: true });
     return field("Why this one all the same", this.although, hint);
   }
 
-  text(label, name, attributes) {
+  text(name, attributes) {
     const key = `farm-review-draft ${page.style} ${name}`;
     const area = make("textarea", { rows: "2", maxlength: "2000", "data-draft": key, ...attributes });
     area.value = sessionStorage.getItem(key) ?? "";
@@ -159,7 +153,7 @@ class Deciding {
     const status = kind === "reject" ? "rejected" : "approved";
     const epoch = kind === "overrule" ? { epoch: Number(this.epoch.value) } : {};
     const although = this.although ? { although: this.although.value } : {};
-    return ["decide", { style: page.style, status, why: this.why.value, ...epoch, ...although, seen_sha256: page.seen }];
+    return ["decide", { style: page.style, status, why: this.why.value, ...epoch, ...although, seen: page.seen }];
   }
 
   refused(error) {
