@@ -60,6 +60,7 @@ def approve(
     style: Annotated[str, typer.Argument(help="The style to approve.")],
     why: Why,
     epoch: Annotated[int | None, typer.Option(min=1, help="Overrule the pick: ship this epoch.")] = None,
+    although: Annotated[str, typer.Option(help="Why a model ships that is worse than the one that does now.")] = "",
     artifacts: Artifacts = None,
 ) -> None:
     """Approve a style's model for shipping, or overrule the picked epoch.
@@ -68,7 +69,7 @@ def approve(
     """
     from farm.scheduling.publishing import decide
 
-    print(decide(storage_at(artifacts), style, "approved", why, epoch=epoch))
+    print(decide(storage_at(artifacts), style, "approved", why, epoch=epoch, although=although))
 
 
 def reject(
@@ -80,7 +81,7 @@ def reject(
     """
     from farm.scheduling.publishing import decide
 
-    print(decide(storage_at(artifacts), style, "rejected", why, epoch=None))
+    print(decide(storage_at(artifacts), style, "rejected", why))
 
 
 def ship(
@@ -98,9 +99,11 @@ def ship(
     Example: farm ship pack --budget 20MB
     """
     from farm.catalog.pack import ship as pack
+    from farm.scheduling.publishing import record_shipped
 
+    storage = storage_at(artifacts)
     report = pack(
-        storage_at(artifacts),
+        storage,
         out,
         styles=names(styles) or None,
         budget_bytes=_bytes(budget) if budget else None,
@@ -108,6 +111,7 @@ def ship(
         formats=names(formats),
         embed=embed,
     )
+    record_shipped(storage, report)
     if json_out:
         print_json(report)
         return
