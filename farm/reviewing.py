@@ -19,6 +19,7 @@ from farm import layout
 from farm.catalog.composer import Wish, composed
 from farm.catalog.entry import epoch_of, is_fit, unknown_licences
 from farm.catalog.model_file import Model, open_model
+from farm.catalog.publish import SHIPPABLE
 from farm.composing.render import playable, render, transposed
 from farm.errors import BusyError, FarmError
 from farm.progress import describe
@@ -94,6 +95,9 @@ class Reviewing:
         known["seen"] = seen_of(catalog, name)
         entry = next((one for one in entries if one["style"] == name), None)
         known["model"] = None if entry is None else _decidable(entry)
+        known["ships"] = any(
+            one["style"] == name and one["status"] in SHIPPABLE for one in (*entries, *catalog.get("earlier", []))
+        )
         known["title"] = name if entry is None else entry["title"]
         known["epochs"] = self._epochs(name, entry, known["seen"])
         return known
@@ -119,7 +123,6 @@ class Reviewing:
 
     def decide(self, decision: Decision) -> dict[str, Any]:
         """Record a decision as the shell does, if the model still is the one that was seen."""
-        more = {"although": decision.although} if decision.although else {}
         try:
             told = decide(
                 self._storage,
@@ -127,8 +130,8 @@ class Reviewing:
                 decision.status,
                 decision.why,
                 epoch=decision.epoch,
+                although=decision.although,
                 seen=decision.seen,
-                **more,
             )
         except BusyError as error:
             raise BusyError(f"{error}. {_UNSEEN}") from error
@@ -151,7 +154,7 @@ class Reviewing:
         if entry is None:
             raise FarmError(f"{piece.style}: has no model to compose with")
         wish = Wish(**piece.model_dump(exclude={"style"}))
-        notes, sheet, facts = composed(self._model(entry), wish)
+        notes, sheet, facts = next(composed(self._model(entry), wish))
         sounding = playable(transposed(notes, piece.transpose))
         columns = ("onset_beat", "duration_beat", "pitch", "velocity")
         return {

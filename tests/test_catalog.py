@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_catalog import ARCHITECTURE, entry, model_of, network
 
 from farm import layout
 from farm.catalog import entry as entries
@@ -22,12 +23,10 @@ from farm.catalog.page_script import model_script, script_bytes
 from farm.catalog.precision import PRECISIONS, restored
 from farm.catalog.publish import current, decide, publish
 from farm.catalog.verify import verify
-from farm.composing.player import architecture, weight_shapes
 from farm.errors import FarmError, IntegrityError, StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
 
-ARCHITECTURE = architecture(embedding=8, layers=[4], head=8)
 CARD = {"style": "bach", "licence": "CC0-1.0", "title": "Bäch"}
 
 
@@ -39,12 +38,6 @@ def weights(seed=0):
         "lstm/bias": random.normal(size=16).astype(np.float32),
         "zeros": np.zeros((3, 5), np.float32),
     }
-
-
-def network(seed=0):
-    random = np.random.default_rng(seed)
-    shapes = weight_shapes(ARCHITECTURE, Encoding())
-    return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def packed(precision="float32", seed=0, card=CARD):
@@ -250,52 +243,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 # The catalog
 
 
-def entry(style="bach", seed=0, licence="CC0-1.0", fit=True, **changes):
-    card = {"style": style, "licence": licence}
-    return {
-        "style": style,
-        "title": style.title(),
-        "run": "1f2e",
-        "files": model_files(network(seed), ARCHITECTURE, Encoding(), card),
-        "network": {"kind": "lstm", "units": [4], "weights": 399},
-        "verdict": {"epoch": 12, "verdict": "healthy", "reason": "Epoch 12: good.", "fit": fit, "overruled_by": None},
-        "quality": {
-            "val_bits_per_note": 4.5,
-            "ngram_bits_per_note": 4.8,
-            "repetition": 0.1,
-            "repetition_human": 0.12,
-            "copied": 0.05,
-            "copied_human": None,
-            "longest_copy": {"notes": 9, "piece": "bwv1", "bar": 3},
-            "validity": 1.0,
-        },
-        "precision_loss": {"int8": {"bytes": 1, "val_bits_per_note": 4.6, "delta": 0.1}},
-        "corpus": {
-            "pieces": 10,
-            "notes": 1000,
-            "hours": 0.5,
-            "rejected": 1,
-            "manifest_sha256": "ab" * 32,
-            "sources": [{"licence": licence, "attribution": "J. S. <Bach>\n# x", "url": "https://example.org"}],
-        },
-        "licence": licence,
-        "lineage": {
-            "recipe": "compact",
-            "seed": 2019,
-            "code_version": "0.1",
-            "library_versions": {"keras": "3"},
-            "split_sha256": "cd" * 32,
-        },
-        "cost": {"seconds": 60.0, "attempts": 1, "device": "cpu"},
-        "samples": [],
-        **changes,
-    }
-
-
-def model_of(storage, style="bach"):
-    return next(model for model in current(storage)["models"] if model["style"] == style)
-
-
 def test_publishing_writes_files_catalog_and_current(tmp_path):
     storage = Storage(tmp_path)
     assert current(storage) is None
@@ -375,6 +322,7 @@ def test_styles_not_told_of_stay_and_failures_go_when_the_style_does_well(tmp_pa
         ("lineage.split_sha256", ...),
         ("cost", 3),
         ("precision_loss", None),
+        ("compared", ...),
     ],
 )
 def test_an_entry_that_lacks_a_field_fails_alone_with_its_name(tmp_path, path, value):

@@ -9,7 +9,7 @@ from farm import layout
 from farm.catalog.composer import Wish
 from farm.config_file import load_farm
 from farm.errors import BusyError, ChangedError, FarmError
-from farm.piece import compose_piece
+from farm.piece import compose_pieces
 from farm.planning import plan_facts
 from farm.reviewing import Reviewing
 from farm.scheduling import ledger, retraining
@@ -92,7 +92,7 @@ def test_while_a_farm_runs_nothing_is_recorded_and_the_answer_says_so(storage):
 def test_a_piece_is_the_one_that_farm_compose_writes(storage, tmp_path):
     wish = {"bars": 6, "seed": 7, "temperature": 0.8, "top_p": 0.9, "transpose": -2, "tempo_bpm": 90.0}
     piece = Reviewing(storage).compose(Piece(style="hill", **wish))
-    facts = compose_piece("hill", tmp_path / "one.mid", Wish(**wish), storage)
+    (facts,) = compose_pieces("hill", tmp_path / "one.mid", Wish(**wish), storage)
     assert base64.b64decode(piece["midi"]) == (tmp_path / "one.mid").read_bytes()
     assert piece["name"] == "hill-7.mid"
     assert len(piece["notes"]) <= facts["notes"]

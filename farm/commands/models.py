@@ -33,11 +33,15 @@ def compose(
     notes: Annotated[int | None, typer.Option(help="At most so many notes (200 when neither is given).")] = None,
     bars: Annotated[int | None, typer.Option(help="At most so many bars.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same piece.")] = 0,
-    temperature: Annotated[float, typer.Option(help="Below 1 is safer, above 1 is wilder.")] = 1.0,
-    top_p: Annotated[float, typer.Option("--top-p", help="Share of the likeliest choices to draw from.")] = 0.95,
+    temperature: Annotated[float, typer.Option(help="Below 1 is safer, above it wilder; at most 10.")] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Share of the likeliest choices to draw from, to 1.")] = 0.95,
     primer: Annotated[Path | None, typer.Option(help="A MIDI file or score to go on from.")] = None,
     transpose: Annotated[int, typer.Option(help="Semitones up, or down when negative.")] = 0,
     tempo: Annotated[float | None, typer.Option(help="Beats a minute; the corpus's own when not given.")] = None,
+    pieces: Annotated[
+        int, typer.Option(help="So many at once: out-1.mid, out-2.mid, of one seed after the other.")
+    ] = 1,
+    soundfont: Annotated[Path | None, typer.Option(help="What a .wav file sounds like; needs FluidSynth.")] = None,
     artifacts: Artifacts = None,
     json_out: Json = False,
 ) -> None:
@@ -49,17 +53,22 @@ def compose(
 
     use_one_thread()
     from farm.catalog.composer import Wish, told
-    from farm.piece import compose_piece
+    from farm.piece import compose_pieces
 
-    wish = Wish(notes, bars, seed, temperature, top_p, transpose, tempo)
-    facts = compose_piece(model, output, wish, storage_at(artifacts), primer)
-    print_json(facts) if json_out else print(told(str(output), facts))
+    wish = Wish(notes, bars, seed, temperature, top_p, transpose, tempo, pieces, soundfont)
+    composed = compose_pieces(model, output, wish, storage_at(artifacts), primer)
+    if json_out:
+        print_json(composed[0] if pieces == 1 else {"pieces": composed})
+        return
+    for facts in composed:
+        print(told(facts["output"], facts))
 
 
 def approve(
     style: Annotated[str, typer.Argument(help="The style to approve.")],
     why: Why,
     epoch: Annotated[int | None, typer.Option(min=1, help="Overrule the pick: ship this epoch.")] = None,
+    although: Annotated[str, typer.Option(help="Why a model ships that is worse than the one that does now.")] = "",
     artifacts: Artifacts = None,
 ) -> None:
     """Approve a style's model for shipping, or overrule the picked epoch.
@@ -68,7 +77,7 @@ def approve(
     """
     from farm.scheduling.publishing import decide
 
-    print(decide(storage_at(artifacts), style, "approved", why, epoch=epoch))
+    print(decide(storage_at(artifacts), style, "approved", why, epoch=epoch, although=although))
 
 
 def reject(
@@ -80,7 +89,7 @@ def reject(
     """
     from farm.scheduling.publishing import decide
 
-    print(decide(storage_at(artifacts), style, "rejected", why, epoch=None))
+    print(decide(storage_at(artifacts), style, "rejected", why))
 
 
 def ship(
@@ -98,9 +107,11 @@ def ship(
     Example: farm ship pack --budget 20MB
     """
     from farm.catalog.pack import ship as pack
+    from farm.scheduling.publishing import record_shipped
 
+    storage = storage_at(artifacts)
     report = pack(
-        storage_at(artifacts),
+        storage,
         out,
         styles=names(styles) or None,
         budget_bytes=_bytes(budget) if budget else None,
@@ -108,6 +119,7 @@ def ship(
         formats=names(formats),
         embed=embed,
     )
+    record_shipped(storage, report)
     if json_out:
         print_json(report)
         return

@@ -144,15 +144,16 @@ def _check(notes: int | None, bars: int | None, seed: int, temperature: float, t
     if (notes is None) == (bars is None):
         raise FarmError("compose: the length is asked in notes or in bars, found both or neither; give one of them")
     length = notes if notes is not None else (bars or 0) * NOTES_PER_BAR
-    for name, value, good in (
-        ("notes" if bars is None else "bars", notes if bars is None else bars, 0 < length <= MAX_NOTES),
-        ("seed", seed, seed >= 0),
-        ("temperature", temperature, 0 < temperature <= 10),
-        ("top-p", top_p, 0 < top_p <= 1),
-        ("count", count, 0 < count <= 10_000),
+    most = f"{MAX_NOTES:,}" if bars is None else f"{MAX_NOTES // NOTES_PER_BAR:,}"
+    for name, value, good, wanted in (
+        ("notes" if bars is None else "bars", notes if bars is None else bars, 0 < length <= MAX_NOTES, f"1 to {most}"),
+        ("seed", seed, seed >= 0, "0 or more"),
+        ("temperature", temperature, 0 < temperature <= 10, "more than 0, at most 10; 1 is as the music was"),
+        ("top-p", top_p, 0 < top_p <= 1, "more than 0, at most 1"),
+        ("pieces", count, 0 < count <= 10_000, "1 to 10,000"),
     ):
         if not good:
-            raise FarmError(f"compose: {name} is {value}, which is out of range; see 'farm compose --help'")
+            raise FarmError(f"compose: {name} is {value}, which is out of range; give {wanted}")
 
 
 def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -> np.ndarray:

@@ -87,7 +87,8 @@ class Deciding {
       parts.push(field("Epoch to ship", this.epoch, "Only epochs whose snapshot was kept can ship."));
     }
     parts.push(field(LABELS[kind], this.why));
-    if (kind === "approve" && model.compared?.outcome === "worse") parts.push(this.askAlthough());
+    if (kind === "approve" && model.compared?.outcome === "worse") parts.push(this.askAlthough(true));
+    if (kind === "overrule" && this.facts.ships) parts.push(this.askAlthough(false));
     return [...parts, this.ending(ENDINGS[kind](model))];
   }
 
@@ -109,10 +110,11 @@ class Deciding {
     return found.map((text) => make("p", { class: "review-note" }, text));
   }
 
-  askAlthough() {
-    const hint = "It is worse than the version that ships now; this second reason is kept with the decision.";
-    this.although = this.text("although", { required: true });
-    return field("Why this one all the same", this.although, hint);
+  askAlthough(required) {
+    const worse = "worse than the version that ships now";
+    const needed = `It is ${worse}; this second reason is kept with the decision.`;
+    this.although = this.text("although", { required });
+    return field("Why all the same", this.although, required ? needed : `Only needed where it turns out ${worse}.`);
   }
 
   text(name, attributes) {
@@ -157,10 +159,12 @@ class Deciding {
   }
 
   refused(error) {
-    if (error.status === 409) this.offerReload(error.message);
+    const wantsAlthough = error.message.includes("--although");
+    const isPublished = wantsAlthough && this.kind === "overrule"; // and waits: its page is another one now
+    if (error.status === 409 || isPublished) this.offerReload(error.message);
     else this.tell(error.message, "bad");
-    if (error.message.includes("--although") && !this.although) {
-      this.form.lastElementChild.before(this.askAlthough());
+    if (wantsAlthough && !isPublished && !this.although) {
+      this.form.lastElementChild.before(this.askAlthough(true));
       this.although.focus();
     }
   }
