@@ -189,13 +189,9 @@ def bring_up_to_date(storage: Storage) -> None:
             write_site(storage)
 
 
-def page_scripts() -> dict[str, bytes]:
-    """Return what the review's pages share with a pack's: the piano, the roll, and the worker that makes tones."""
-    pack = files("farm.catalog").joinpath("page")
-    tones = pack.joinpath("network", "tone.js").read_bytes()
-    ours = files("farm.website.review").joinpath("static", "tones.js").read_bytes()
-    face = {f"{name}.js": pack.joinpath("face", f"{name}.js").read_bytes() for name in ("piano", "roll")}
-    return {**face, "tones.js": tones + ours}
+def roll_script() -> str:
+    """Return the script that draws a pack's pieces, and draws those of the review too."""
+    return files("farm.catalog").joinpath("page", "face", "roll.js").read_text(encoding="utf-8")
 
 
 def _decidable(entry: Mapping[str, Any]) -> dict[str, Any]:

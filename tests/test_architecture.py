@@ -14,6 +14,7 @@ MODULES = sorted(FARM.rglob("*.py"))
 LEVELS = [
     {"cli"},
     {"commands"},
+    {"reviewing"},
     {"planning", "status", "doctor", "starting", "progress", "piece", "picking"},
     {"scheduling"},
     {"original"},
@@ -42,6 +43,8 @@ DOORS = {
     "jax": {"training"},
     "torch": {"training"},
     "numba": {"training", "corpus/compiled.py"},
+    "starlette": {"website/review"},
+    "uvicorn": {"website/review/server.py"},
     "boto3": {"stores/puts.py"},
     "botocore": {"stores/puts.py"},
     "pyarrow.fs": {"stores/bucket.py"},
@@ -116,15 +119,17 @@ def test_files_stay_readable(path):
 @pytest.mark.parametrize(
     ("statement", "never"),
     [
-        ("import farm.cli", "tensorflow keras ray pandas pyarrow music21 matplotlib numpy"),
+        ("import farm.cli", "tensorflow keras ray pandas pyarrow music21 matplotlib numpy pydantic starlette uvicorn"),
         ("import farm.composing.threads, farm.commands.models", "numpy"),
         ("import farm.scheduling.plan, farm.scheduling.queue", "tensorflow keras ray music21 symusic matplotlib"),
+        ("import farm.planning, farm.status", "tensorflow keras ray starlette uvicorn anyio"),
+        ("import farm.reviewing, farm.website.review.app", "tensorflow keras ray music21"),
         ("import farm.training.__main__", "tensorflow keras jax torch ray numba music21 symusic matplotlib"),
         ("import farm.status", "tensorflow keras ray music21 matplotlib"),
         ("import farm.picking", "tensorflow keras ray pandas pyarrow music21 symusic numba matplotlib"),
         (
             "import farm.piece",
-            "tensorflow keras ray pandas pyarrow pydantic music21 matplotlib",
+            "tensorflow keras ray pandas pyarrow pydantic music21 matplotlib starlette uvicorn",
         ),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from farm import layout
 from farm.scheduling.publishing import current_catalog
 from farm.website.review.guard import WORD_HEADER, Head, Secrets, is_plain, refusal
-from tests.served import served
+from tests.served import Served, served
 from tests.small_farm import copied_farm
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -100,8 +100,6 @@ def test_looking_at_the_address_does_not_use_it(storage):
     secrets = Secrets(8000, "cookie", "word")
     head = Head("HEAD", "/enter/key", (("host", "127.0.0.1:8000"),))
     assert refusal(head, secrets) is None
-    from tests.served import Served
-
     one = Served(storage.root)
     try:
         assert one.ask("HEAD", one.enter)[0] == 403

@@ -27,7 +27,7 @@ def review(
     from farm.composing.threads import use_one_thread
 
     use_one_thread()
-    from farm.reviewing import Reviewing, bring_up_to_date, page_scripts
+    from farm.reviewing import Reviewing, bring_up_to_date, roll_script
     from farm.website.review.app import review_app
     from farm.website.review.guard import ENTER, Secrets
     from farm.website.review.server import listen, serve
@@ -37,7 +37,7 @@ def review(
     bring_up_to_date(storage)
     ours = Secrets(socket.getsockname()[1], secrets.token_urlsafe(32), secrets.token_urlsafe(32))
     key = secrets.token_urlsafe(32)
-    app = review_app(storage, Reviewing(storage), page_scripts(), ours, key)
+    app = review_app(storage, Reviewing(storage), roll_script(), ours, key)
     address = f"{ours.origin}{ENTER}{key}"
 
     def ready() -> None:

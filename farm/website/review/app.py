@@ -55,17 +55,17 @@ _ENTERED = """<!doctype html>
 """
 
 
-def review_app(storage: Storage, desk: Desk, extra: dict[str, bytes], secrets: guard.Secrets, key: str) -> ASGIApp:
+def review_app(storage: Storage, desk: Desk, roll: str, secrets: guard.Secrets, key: str) -> ASGIApp:
     """Return the server's program.
 
     Parameters
     ----------
-    extra
-        Scripts that the pages load besides the review's own, by name.
+    roll
+        The script that draws a piano-roll.
     key
         Opens the first address, once.
     """
-    review = _Review(storage, desk, {**pages.own_files(), **extra}, secrets, key)
+    review = _Review(storage, desk, pages.own_files(roll), secrets, key)
     routes = [
         Route(f"{guard.ENTER}{{key}}", review.enter, methods=["GET"]),
         Route("/", review.start, methods=["GET"]),
@@ -100,7 +100,7 @@ class _Review:
         head = _head(request.scope)
         if guard.has_cookie(head, self._secrets):
             return Response(status_code=303, headers={"location": "/site/index.html"})
-        return _told(403, guard.STRANGER.why)
+        return _told(request.scope, 403, guard.STRANGER.why)
 
     async def start(self, request: Request) -> Response:
         return Response(status_code=303, headers={"location": "/site/index.html"})
@@ -183,14 +183,14 @@ class _Guarded:
 
         refused = guard.refusal(_head(scope), self._secrets)
         if refused is not None:
-            await _told(refused.status, refused.why)(scope, receive, answer)
+            await _told(scope, refused.status, refused.why)(scope, receive, answer)
             return
         try:
             await self._app(scope, receive, answer)
         except Exception as error:  # whatever it is, its trace is not for a page
             print(f"review: {scope['path']}: {type(error).__name__}: {error}", file=sys.stderr)
             if not begun:
-                await _told(500, "The review failed here; its terminal says how.")(scope, receive, answer)
+                await _told(scope, 500, "The review failed here; its terminal says how.")(scope, receive, answer)
 
 
 def _head(scope: Scope) -> guard.Head:
@@ -216,16 +216,18 @@ async def _body(request: Request) -> bytes:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     why = error.detail if error.status_code != 405 else "Nothing here answers to this method."
-    return _told(error.status_code, why)
+    return _told(request.scope, error.status_code, why)
 
 
 async def _farm_error(request: Request, error: Exception) -> Response:
-    return _told(next(status for kind, status in _STATUSES if isinstance(error, kind)), str(error))
+    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+    return _told(request.scope, status, str(error))
 
 
-def _told(status: int, why: str) -> Response:
-    """Return an answer that says no, to scripts and to people."""
-    return _json({"error": why}, status)
+def _told(scope: Scope, status: int, why: str) -> Response:
+    """Return an answer that says no: to scripts, which ask under /review, as JSON, to people as a line of text."""
+    is_script = scope["path"].startswith("/review/")
+    return _json({"error": why}, status) if is_script else Response(why, status, media_type="text/plain")
 
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:

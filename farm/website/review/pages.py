@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import escape
 
 from farm import layout
+from farm.composing import page_sound
 from farm.storage import Storage
 from farm.website.evidence import read_catalog, records
 from farm.website.index_page import index_page
@@ -29,6 +30,7 @@ TYPES = {
     "json": "application/json",
     "svg": "image/svg+xml",
     "png": "image/png",
+    "gif": "image/gif",
     "mid": "audio/midi",
 }
 _BINARY = "application/octet-stream"
@@ -90,7 +92,7 @@ def with_controls(storage: Storage, key: str, page: bytes) -> bytes:
     about = {"style": style, "seen": seen_of(catalog, style) if _is_of(catalog, style, text) else ""}
     told = "".join(f' data-{name}="{escape(value)}"' for name, value in about.items())
     ours = f'<link rel="stylesheet" href="/review/static/review.css">\n<meta name="farm-review"{told}>\n'
-    ours += "".join(f'<script src="/review/static/{name}.js" defer></script>\n' for name in SCRIPTS)
+    ours += '<script src="/review/static/review.js" defer></script>\n'
     before, end, after = text.partition(_HEAD_END)
     return f"{before}{ours}{end}{after}".encode() if end else page
 
@@ -106,11 +108,23 @@ def _is_of(catalog: dict[str, Any], style: str, text: str) -> bool:
     return str(escape(shown(message_lines(failure)[0]))) in text
 
 
-SCRIPTS = ("piano", "roll", "asking", "deciding", "composing", "progress", "review")
-"""What every page loads, in order."""
+_PARTS = ("asking", "deciding", "composing", "progress", "review")
 
 
-def own_files() -> dict[str, bytes]:
-    """Return the review's own scripts and style, by name."""
+def own_files(roll: str) -> dict[str, bytes]:
+    """Return the review's own scripts and style, by name.
+
+    Parameters
+    ----------
+    roll
+        The script that draws a piano-roll.
+
+    The script of the pages is one, closed in itself: what it names is no other script's business.
+    """
     folder = files("farm.website.review").joinpath("static")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+    parts = {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir()}
+    inside = "\n".join([page_sound.script(page_sound.PIANO), roll, *(parts[f"{name}.js"] for name in _PARTS)])
+    script = f'"use strict";\n\n(function () {{\n{inside}}})();\n'
+    tones = page_sound.script(page_sound.TONE) + parts["tones.js"]
+    other = {"review.css": parts["review.css"], "enter.js": parts["enter.js"]}
+    return {name: text.encode() for name, text in {"review.js": script, "tones.js": tones, **other}.items()}

@@ -1,5 +1,5 @@
-// The part of a page that composes: asks for a piece, draws it, plays it, saves it. Piano and roll are those of a pack's
-// page (farm/catalog/page/face).
+// The part of a page that composes: asks for a piece, draws it, plays it, saves it. The piano is everybody's, the roll that
+// of a pack's page (farm/catalog/page/face).
 
 const SPAN = { notes: ["200", "4000"], bars: ["16", "400"] }; // usual and longest
 

@@ -36,7 +36,7 @@ class Deciding {
 
   buttons() {
     const waits = Object.keys(this.facts.retraining).length > 0;
-    const again = this.opener("again", waits ? "Trained again next run…" : "Train again…");
+    const again = this.opener("again", waits ? "Trained anew…" : "Train anew…");
     const off = !this.isCurrent;
     const overrule = this.facts.epochs.length ? [this.opener("overrule", "Overrule…", off)] : [];
     if (!this.model) return [...overrule, again];
@@ -74,7 +74,7 @@ class Deciding {
     const model = this.model;
     const waits = Object.entries(this.facts.retraining);
     if (kind === "again" && waits.length) {
-      const told = waits.map(([recipe, why]) => make("p", {}, `The next farm run trains ${recipe} again: “${why}”`));
+      const told = waits.map(([recipe, why]) => make("p", {}, `The next farm run trains ${recipe} anew: “${why}”`));
       return [...told, this.ending("Take that back")];
     }
     this.why = this.text(`why-${kind}`, { required: true, placeholder: PLACEHOLDERS[kind] });
@@ -101,7 +101,7 @@ class Deciding {
     const { model } = this;
     const found = [];
     if (kind === "again")
-      found.push("The next farm run trains the style again with another seed. The model of now stays until then.");
+      found.push("The next farm run trains the style anew with another seed. The model of now stays until then.");
     if (kind === "approve" && !model.fit)
       found.push(`The verdict is “${model.verdict}”: it is not called fit. Your reason overrules that and is kept with it.`);
     if (["approve", "overrule"].includes(kind) && model?.unlicensed.length)
@@ -203,5 +203,5 @@ const ENDINGS = {
   approve: (model) => `Approve version ${model.version}`,
   overrule: () => "Publish and approve this epoch",
   reject: (model) => `Reject version ${model.version}`,
-  again: () => "Train it again next run",
+  again: () => "Train it anew next run",
 };

@@ -66,7 +66,7 @@ class Progress {
       working.length ? make("ul", { class: "review-work" }, ...working.map((one) => this.work(...one))) : null,
       this.links("Failed", failed),
       this.links("Waiting for your decision", waiting),
-      again.length ? make("p", {}, make("b", {}, "Trained again next run: "), again.map(this.wish).join("; ")) : null,
+      again.length ? make("p", {}, make("b", {}, "Trained anew by the next run: "), again.map(this.wish).join("; ")) : null,
     ].filter((part) => part !== null);
   }
 
