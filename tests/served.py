@@ -110,7 +110,7 @@ def approve_under_kills(artifacts, style, n_decisions, every, seen):
                 last = number == every - 1
                 if last:
                     n_kills += 1
-                    delay = took * (n_kills % 11) / 10
+                    delay = took * (n_kills % 11 / 10) ** 2  # what lasts is written early in it
                     killer = threading.Timer(delay, one.process.kill)
                     killer.start()
                 began = time.monotonic()

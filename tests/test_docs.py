@@ -66,6 +66,7 @@ BENCHES = [
     "copies",
     "scheduling",
     "faults",
+    "review",
 ]
 
 
