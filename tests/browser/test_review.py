@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from farm import layout
+from farm.catalog.publish import publish
 from farm.catalog.verify import verify
-from farm.scheduling import ledger
+from farm.scheduling import ledger, retraining
 from farm.scheduling.publishing import current_catalog, decide
 from tests.served import START, Served, served
+from tests.small_catalog import entry
 from tests.small_farm import copied_farm
+from tests.small_site import HOSTILE
 
 FACTS = ".review-dock"
 
@@ -159,6 +162,38 @@ def test_composing_is_drawn_heard_and_saved_as_farm_compose_writes_it(page, revi
     page.fill("#review-length", "40")
     page.select_option("[aria-label='Unit of the length']", "bars")
     assert page.input_value("#review-length") == "16"
+
+
+def test_what_comes_from_outside_is_text_in_the_reviews_own_parts_too(page, review, storage):
+    publish(storage, [entry("odd", title=HOSTILE, files=entry("hill")["files"])], [])
+    decide(storage, "odd", "rejected", HOSTILE)
+    retraining.ask(storage, "odd", HOSTILE)
+    page.reload()
+    page.wait_for_selector(".review-panel :text('<script>alert(1)</script>')")
+    opened(page, review, "odd")
+    assert "<script>alert(1)</script>" in page.get_attribute(FACTS, "aria-label")
+    page.click("[data-kind=again]")
+    assert "<script>alert(1)</script>" in page.inner_text(".review-form")
+    assert page.locator("img[onerror]").count() == 0
+    page.get_by_role("button", name="Cancel").click()
+    assert decided(page, "reject", HOSTILE).startswith("odd: version 1")
+    assert storage.read_lines(layout.DECISIONS)[-1]["why"] == HOSTILE.strip()
+
+
+def test_a_model_worse_than_the_one_that_ships_asks_for_a_second_reason(page, review, storage):
+    stands = {"outcome": "worse", "version": 1, "why": "Worse than version 1, which ships now: 9.1 bits a note."}
+    publish(storage, [entry("odd", compared=stands, files=entry("hill")["files"])], [])
+    decide(storage, "hill", "rejected", "only to have the report written")
+    opened(page, review, "odd")
+    page.click("[data-kind=approve]")
+    assert "9.1 bits a note" in page.inner_text(".review-form")
+    page.get_by_label("What did you hear?").fill("more song")
+    page.click(".review-form [type=submit]")
+    assert model_of(storage, "odd")["status"] == "candidate", "the second reason is not there yet"
+    page.get_by_label("Why all the same").fill("the other one's music must go")
+    page.click(".review-form [type=submit]")
+    page.wait_for_selector(f"{FACTS} .review-said.good")
+    assert model_of(storage, "odd")["decisions"][-1]["although"] == "the other one's music must go"
 
 
 def test_every_control_has_a_name_and_keys_reach_it(page, review):

@@ -188,7 +188,8 @@ class _Guarded:
         try:
             await self._app(scope, receive, answer)
         except Exception as error:  # whatever it is, its trace is not for a page
-            print(f"review: {scope['path']}: {type(error).__name__}: {error}", file=sys.stderr)
+            asked = guard.ENTER if scope["path"].startswith(guard.ENTER) else scope["path"]  # never its key
+            print(f"review: {asked}: {type(error).__name__}: {error}", file=sys.stderr)
             if not begun:
                 await _told(scope, 500, "The review failed here; its terminal says how.")(scope, receive, answer)
 

@@ -55,6 +55,7 @@ def serve(app: ASGIApp, at: socket.socket, ready: Callable[[], None]) -> int:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="critical",  # requests that are none are no news
         access_log=False,
         proxy_headers=False,
         server_header=False,

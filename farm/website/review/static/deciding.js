@@ -36,7 +36,7 @@ class Deciding {
 
   buttons() {
     const waits = Object.keys(this.facts.retraining).length > 0;
-    const again = this.opener("again", waits ? "Trained anew…" : "Train anew…");
+    const again = this.opener("again", waits ? "Not anew…" : "Train anew…");
     const off = !this.isCurrent;
     const overrule = this.facts.epochs.length ? [this.opener("overrule", "Overrule…", off)] : [];
     if (!this.model) return [...overrule, again];
@@ -82,14 +82,21 @@ class Deciding {
     const parts = [...this.notes(kind)];
     if (kind === "overrule") {
       this.epoch = make("select", {}, ...this.facts.epochs.map((one) => this.option(one)));
-      const first = this.facts.epochs.find(({ marks }) => marks.includes("published") || marks.includes("comes nearest"));
-      if (first) this.epoch.value = String(first.epoch);
+      this.epoch.value = String(this.heardEpoch());
       parts.push(field("Epoch to ship", this.epoch, "Only epochs whose snapshot was kept can ship."));
     }
     parts.push(field(LABELS[kind], this.why));
     if (kind === "approve" && model.compared?.outcome === "worse") parts.push(this.askAlthough(true));
     if (kind === "overrule" && this.facts.ships) parts.push(this.askAlthough(false));
     return [...parts, this.ending(ENDINGS[kind](model))];
+  }
+
+  // The snapshot that the page's slider stands at, where it has one; else what is published or comes nearest to being fit.
+  heardEpoch() {
+    const heard = Number(document.getElementById("stop-epoch")?.textContent.match(/\d+/)?.[0]);
+    const { epochs } = this.facts;
+    const marked = epochs.find(({ marks }) => marks.includes("published") || marks.includes("comes nearest"));
+    return (epochs.find(({ epoch }) => epoch === heard) ?? marked ?? epochs[0]).epoch;
   }
 
   option({ epoch, marks }) {
