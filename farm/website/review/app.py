@@ -77,7 +77,8 @@ def review_app(storage: Storage, desk: Desk, roll: str, secrets: guard.Secrets, 
         Route("/review/static/{name}", review.own_file, methods=["GET"]),
         *(Route(f"/{room}/{{rest:path}}", review.file, methods=["GET"]) for room in ("site", "catalog", "runs")),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, FarmError: _farm_error})
+    handlers: dict[Any, Any] = {HTTPException: _http_error, FarmError: _farm_error, Exception: _fault}
+    app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return _Guarded(app, secrets)
 
@@ -171,12 +172,8 @@ class _Guarded:
         self._headers = {**_HEADERS, "content-security-policy": pages.policy()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
         async def answer(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 ours = [(name.encode(), value.encode()) for name, value in self._headers.items()]
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
@@ -187,11 +184,9 @@ class _Guarded:
             return
         try:
             await self._app(scope, receive, answer)
-        except Exception as error:  # whatever it is, its trace is not for a page
+        except Exception as error:  # answered by `_fault`; whatever it is, its trace is for nobody
             asked = guard.ENTER if scope["path"].startswith(guard.ENTER) else scope["path"]  # never its key
             print(f"review: {asked}: {type(error).__name__}: {error}", file=sys.stderr)
-            if not begun:
-                await _told(scope, 500, "The review failed here; its terminal says how.")(scope, receive, answer)
 
 
 def _head(scope: Scope) -> guard.Head:
@@ -223,6 +218,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _farm_error(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     return _told(request.scope, status, str(error))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return _told(request.scope, 500, "The review failed here; its terminal says how.")
 
 
 def _told(scope: Scope, status: int, why: str) -> Response:
