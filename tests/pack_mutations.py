@@ -43,7 +43,7 @@ def two_packs(folder: Path, formats: Sequence[str] = ("model",)) -> tuple[Path, 
 
 @contextmanager
 def mutated(pack: Path, number: int, others: Others) -> Iterator[set[str]]:
-    """Damage a pack while the block runs; give the names of the files that are not as they were.
+    """Damage a pack while the block runs; give the names of the files that are wrong.
 
     Parameters
     ----------
@@ -58,12 +58,11 @@ def mutated(pack: Path, number: int, others: Others) -> Iterator[set[str]]:
     name = names[number // len(_KINDS) % len(names)]
     changed = kind(pack, name, names, others, random)
     before = {one: (pack / one).read_bytes() if (pack / one).exists() else None for one in changed}
-    changed = {one: data for one, data in changed.items() if data != before[one]}
     try:
         _write(pack, changed)
         yield set(changed)
     finally:
-        _write(pack, {one: before[one] for one in changed})
+        _write(pack, before)
 
 
 _TAILS = (b"\0", b"\n", b"\r\n", b"x" * 99)
@@ -73,7 +72,7 @@ def _write(pack: Path, files: Mapping[str, bytes | None]) -> None:
     for name, data in files.items():
         path = pack / name
         if data is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
             continue
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
@@ -126,13 +125,12 @@ def _mix(pack, name, names, others, random):
 
 
 def _mix_several(pack, name, names, others, random):
-    """Some of what is not alike in the packs is the other's, its missing files too; one time of four all of it."""
-    older = others.older
-    unlike = [
-        one for one in sorted({*names, *older}) if one not in names or older.get(one) != (pack / one).read_bytes()
-    ]
+    """Some of what is not alike in the packs is the older one's, one time of four all of it; any of it may be named."""
+    own, older = {one: (pack / one).read_bytes() for one in names}, others.older
+    unlike = [one for one in sorted({*own, *older}) if own.get(one) != older.get(one)]
     count = len(unlike) if random.random() < 0.25 else int(random.integers(1, len(unlike)))
-    return {one: older.get(one) for one in sorted(random.choice(unlike, count, replace=False))}
+    taken = set(random.permutation(unlike)[:count].tolist())
+    return {one: (older if one in taken else own).get(one) for one in unlike}
 
 
 def _mix_signed(pack, name, names, others, random):
