@@ -635,6 +635,16 @@ def test_a_budget_lowers_precision_before_it_leaves_styles_out(tmp_path, embed):
     assert {len(row) for row in seen} >= {2, 3}
 
 
+@pytest.mark.parametrize("formats", [["model"], ["model", "onnx"]])
+def test_a_budget_that_is_missed_by_a_byte_is_answered(tmp_path, formats):
+    storage = approved(tmp_path, "bach", "chopin")
+    full = ship(storage, tmp_path / "pack", formats=formats)["bytes"]
+    less = ship(storage, tmp_path / "pack", formats=formats, budget_bytes=full - 1)
+    assert less["bytes"] < full
+    main = {one["style"]: one["precision"] for one in less["models"] if one["format"] == "model"}
+    assert main == {"bach": "float32", "chopin": "float16"}, "one step down"
+
+
 def test_the_page_says_which_models_are_in_it(tmp_path):
     storage = approved(tmp_path, "bach", "chopin")
     ship(storage, tmp_path / "pack", precision="int8")

@@ -18,10 +18,11 @@ from farm.catalog.budget import Option, choose, inside_page, ranked, with_script
 from farm.catalog.compose_zip import NAME as COMPOSE
 from farm.catalog.compose_zip import compose_zip
 from farm.catalog.exports import FORMATS, example, exported
+from farm.catalog.model_file import ENDING
 from farm.catalog.pack_order import pack_number
 from farm.catalog.pack_place import check_order, check_place, replace
 from farm.catalog.page import PAGE, compose_page
-from farm.catalog.page_script import model_script, script_bytes, script_name
+from farm.catalog.page_script import SCRIPTS, model_script, script_bytes, script_name
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
@@ -131,12 +132,20 @@ def _fitting(
                 break
             files = _files(ready, chosen, inside, _sorted([*left_out, *dropped]), source)
             over = 0 if budget_bytes is None else sum(len(data) for data in files.values()) - budget_bytes
-            if over <= 0:
+            if budget_bytes is None or over <= 0:
                 return files
-            texts_bytes += over
+            # Exports are not in the sizes that are chosen from, and shrink with them: those are approached in steps.
+            step = max(over, budget_bytes // 200) if source.exports else over
+            texts_bytes = max(texts_bytes + step, _texts_bytes(files, source.exports))
     reasons = [f"{option.style}: no room within {budget_bytes} bytes" for option in order]
     reasons += [f"{item.style}: {item.why}" for item in _sorted(left_out)]
     raise FarmError("\n  ".join(["nothing can be shipped:", *(reasons or ["the catalog has no model"])]))
+
+
+def _texts_bytes(files: Mapping[str, bytes], exports: Sequence[str]) -> int:
+    """Return the size of what a pack holds beside its models and their copies in other forms."""
+    ends = (ENDING, *(f".{kind}" for kind in exports))
+    return sum(len(data) for name, data in files.items() if not name.endswith(ends) and not name.startswith(SCRIPTS))
 
 
 def _sorted(left_out: Sequence[LeftOut]) -> list[LeftOut]:
