@@ -10,7 +10,7 @@ Sections, each of which can run alone; without a name all of them run:
     exact       the logits of 1,000 steps: the numpy player and the exports against each other and against Keras
     hostile     model files that attack who loads them, each known way one
     headers     model files with damaged headers
-    mutations   packs with one damage each
+    mutations   signed packs with one damage each, and mixed ones
     pieces      pieces of every style: valid MIDI, distinct, none empty, none of one note
 
 The first four and the last are measured on the models of --artifacts. Prints tables and writes JSON. What the file

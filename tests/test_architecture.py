@@ -45,6 +45,7 @@ DOORS = {
     "numba": {"training", "corpus/compiled.py"},
     "starlette": {"website/review"},
     "uvicorn": {"website/review/server.py"},
+    "minisign": {"catalog/signing.py"},
     "boto3": {"stores/puts.py"},
     "botocore": {"stores/puts.py"},
     "pyarrow.fs": {"stores/bucket.py"},

@@ -516,7 +516,9 @@ def test_equal_catalogs_give_equal_packs(tmp_path):
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
     decide(storage, "bach", "approved", "once more, at another time")
     ship(storage, tmp_path / "three")
-    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "three"), "no dates"
+    one, three = snapshot(tmp_path / "one"), snapshot(tmp_path / "three")
+    assert {name for name in one if one[name] != three[name]} == {"catalog.json", "SHA256SUMS"}
+    assert three["catalog.json"] == one["catalog.json"].replace(b'"number": 2', b'"number": 3'), "no dates"
 
 
 def test_what_may_not_ship_is_left_out_with_its_reason(tmp_path):
@@ -579,6 +581,16 @@ def test_a_budget_lowers_precision_before_it_leaves_styles_out(tmp_path, embed):
     assert seen[0] == ["float32"] * 3
     assert ["int8"] * 3 in seen
     assert {len(row) for row in seen} >= {2, 3}
+
+
+@pytest.mark.parametrize("formats", [["model"], ["model", "onnx"]])
+def test_a_budget_that_is_missed_by_a_byte_is_answered(tmp_path, formats):
+    storage = approved(tmp_path, "bach", "chopin")
+    full = ship(storage, tmp_path / "pack", formats=formats)["bytes"]
+    less = ship(storage, tmp_path / "pack", formats=formats, budget_bytes=full - 1)
+    assert less["bytes"] < full
+    main = {one["style"]: one["precision"] for one in less["models"] if one["format"] == "model"}
+    assert main == {"bach": "float32", "chopin": "float16"}, "one step down"
 
 
 def test_the_page_says_which_models_are_in_it(tmp_path):

@@ -27,13 +27,15 @@ Path("piece.mid").write_bytes(data)
 """
 
 
-def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
+def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str], signed_by: str | None = None) -> str:
     """Return README.md: what is here, how to check it, how to compose.
 
     Parameters
     ----------
     inside
         The styles whose model the page has in a script.
+    signed_by
+        The id of the key that the pack is signed with; None when it is not.
     """
     first = models[0]["files"][0]
     rows = []
@@ -56,7 +58,9 @@ def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
             "## Check",
             "",
             "`sha256sum -c SHA256SUMS`, or `farm verify` with the name of this folder, which also opens every model.",
+            "With `--after` and the folder of an old pack it refuses one that is older, or another farm's.",
             "",
+            *_signature(signed_by),
             "## Compose in a browser",
             "",
             *_browser(models, inside),
@@ -73,6 +77,20 @@ def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
             *_exports(models[0]),
         ]
     )
+
+
+def _signature(signed_by: str | None) -> list[str]:
+    """Return what README.md says of the signature; not the key itself, which proves nothing where it came with it."""
+    if signed_by is None:
+        return []
+    return [
+        f"The pack is signed, with the key {signed_by}. Get the public key from the author by another way than this",
+        "pack. Then one of these checks, from this folder, that it is the author's and that nothing was changed:",
+        "",
+        "    farm verify . --key PUBLIC_KEY",
+        "    minisign -Vm SHA256SUMS -P PUBLIC_KEY && sha256sum -c SHA256SUMS",
+        "",
+    ]
 
 
 def _browser(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> list[str]:

@@ -1,12 +1,17 @@
 """The commands about models: pick, compose, approve, reject, ship, verify. Each is thin and calls a plain function."""
 
+import os
 import re
+import shlex
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from farm.commands.options import Artifacts, Json, Why, names, print_json, storage_at
+from farm.errors import FarmError
 
 
 def pick(
@@ -99,6 +104,7 @@ def ship(
     precision: Annotated[str, typer.Option(help="The best precision to ship: float32, float16 or int8.")] = "float32",
     formats: Annotated[str, typer.Option("--format", help="model, onnx, tflite, with commas between.")] = "model",
     embed: Annotated[bool, typer.Option(help="Models go into the page too, as many as the budget allows.")] = True,
+    sign: Annotated[Path | None, typer.Option(metavar="KEYFILE", help="Sign it with this minisign secret key.")] = None,
     artifacts: Artifacts = None,
     json_out: Json = False,
 ) -> None:
@@ -107,18 +113,21 @@ def ship(
     Example: farm ship pack --budget 20MB
     """
     from farm.catalog.pack import ship as pack
+    from farm.catalog.signing import opened
     from farm.scheduling.publishing import record_shipped
 
     storage = storage_at(artifacts)
-    report = pack(
-        storage,
-        out,
-        styles=names(styles) or None,
-        budget_bytes=_bytes(budget) if budget else None,
-        precision=precision,
-        formats=names(formats),
-        embed=embed,
-    )
+    with nullcontext() if sign is None else opened(sign, lambda: _password(sign)) as signer:
+        report = pack(
+            storage,
+            out,
+            styles=names(styles) or None,
+            budget_bytes=_bytes(budget) if budget else None,
+            precision=precision,
+            formats=names(formats),
+            embed=embed,
+            signer=signer,
+        )
     record_shipped(storage, report)
     if json_out:
         print_json(report)
@@ -133,23 +142,47 @@ def ship(
     away = [one["style"] for one in report["models"] if one["format"] == "model" and not one["in_page"]]
     asks = f"; it asks for the model files of {', '.join(away)}" if away else ""
     print(f"{out}/compose.html composes in a browser{asks}")
+    if report["signed_by"]:
+        print(f"{out}/SHA256SUMS.minisig signs it with the key {report['signed_by']}; give your public key another way")
 
 
 def verify(
     path: Annotated[str, typer.Argument(help="A model file, an artifacts or catalog folder or address, or a pack.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="PUBKEY", help="A minisign public key that must have signed the pack.")
+    ] = None,
+    after: Annotated[
+        Path | None, typer.Option(metavar="OLD_PACK", help="Refuse a pack that is older, or of another farm.")
+    ] = None,
     json_out: Json = False,
 ) -> None:
-    """Check every hash of a model file, a catalog or a pack.
+    """Check every hash of a model file, a catalog or a pack, and a pack's signature.
 
-    Example: farm verify pack
+    Example: farm verify pack --key minisign.pub
     """
-    from farm.catalog.verify import verify as check
+    from farm.catalog.pack_trust import check, is_signed
 
-    problems = check(path)
-    print_json({"path": path, "problems": problems}) if json_out else print(
-        "\n".join(problems) if problems else f"{path}: every hash holds"
-    )
+    problems = check(path, key=key, after=after)
+    signature = "checked" if key is not None else "not checked" if is_signed(path) else "none"
+    if json_out:
+        print_json({"path": path, "problems": problems, "signature": signature})
+    else:
+        told = "every hash holds" if key is None else "every hash and the signature hold"
+        print("\n".join(problems) if problems else f"{path}: {told}")
+        if signature == "not checked":
+            command = f"farm verify {shlex.quote(path)} --key PUBKEY"
+            print(f"{path}: its signature was not checked; do it with the author's public key: {command}")
     raise typer.Exit(2 if problems else 0)
+
+
+def _password(key_file: Path) -> str:
+    """Return the password of a secret key, from the environment or the person at the terminal."""
+    given = os.environ.get("FARM_SIGN_PASSWORD")
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise FarmError(f"{key_file}: has a password, and there is no terminal to ask at; set FARM_SIGN_PASSWORD")
+    return str(typer.prompt(f"Password of {key_file}", hide_input=True, err=True))
 
 
 def _bytes(text: str) -> int:
