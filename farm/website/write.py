@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-`site/index.html`, `site/styles/<style>.html`, `site/static/`. A page whose bytes would not change is not written
+`site/index.html`, `site/styles/<style>.html`, `site/pictures/<style>.gif` and `.png`, `site/static/`. A page whose bytes would not change is not written
 again; a style's page says what it was made of, and is not even made again while that is the same, for every style
 that is published brings the whole site up to date. Pages of styles that are gone are deleted last, when the new
 index no longer leads to them.
@@ -18,14 +18,20 @@ from typing import Any
 import jinja2
 
 from farm import layout
+from farm.composing import page_sound
 from farm.storage import Storage
-from farm.website.evidence import Evidence, note_parts, read_all, read_catalog, with_notes
+from farm.website.copied import read_copy
+from farm.website.evidence import Evidence, read_all, read_catalog
 from farm.website.index_page import index_page
+from farm.website.made_from import note_parts, samples_digest, with_notes, with_snapshots
 from farm.website.style_page import style_page
 from farm.website.text import shown
 from farm.website.wording import page_name, title_of
 
-_FOLDERS = ("static", "styles")
+_FOLDERS = ("static", "styles", "pictures")
+_PLAYER = "player.js"
+_SCORES = ("score.py", "notation.py")
+_LIBRARIES = ("matplotlib", "jinja2", "verovio", "pillow")
 
 
 def write_site(storage: Storage) -> dict[str, Any]:
@@ -48,14 +54,7 @@ def write_site(storage: Storage) -> dict[str, Any]:
     makers = _makers()
     for index, style in enumerate(styles):
         beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
-        key, midi = f"{layout.SITE}/styles/{page_name(style.style)}", _sample_midi(storage, style)
-        made_of = _made_of(makers, style, midi, beside, note_parts(storage, style))
-        standing = storage.read_bytes(key) if storage.exists(key) else b""
-        if made_of.encode() in standing:
-            pages[key] = standing
-            continue
-        page = style_page(with_notes(storage, style), midi, beside)
-        pages[key] = templates.get_template("style.html").render(page=page, made_of=made_of).encode()
+        pages |= _style_files(storage, templates, makers, style, beside)
     html = templates.get_template("index.html").render(page=index_page(catalog, styles))
     pages[f"{layout.SITE}/index.html"] = html.encode()
     written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
@@ -64,6 +63,27 @@ def write_site(storage: Storage) -> dict[str, Any]:
         storage.delete(key)
     start = storage.address(f"{layout.SITE}/index.html")
     return {"index": start, "pages": 1 + len(styles), "written": written, "removed": stale}
+
+
+def _style_files(
+    storage: Storage, templates: jinja2.Environment, makers: str, style: Evidence, beside: Mapping[str, Evidence]
+) -> dict[str, bytes]:
+    """Return a style's page and its pictures by key; as they stand where they would be made of the same."""
+    key, midi = f"{layout.SITE}/styles/{page_name(style.style)}", _sample_midi(storage, style)
+    stem = f"{layout.SITE}/pictures/{page_name(style.style).removesuffix('.html')}"
+    pictures = [f"{stem}.gif", f"{stem}.png"]
+    digests = [*note_parts(storage, style), samples_digest(storage, style)]
+    made_of = _made_of(makers, style, midi, beside, digests)
+    standing = storage.read_bytes(key) if storage.exists(key) else b""
+    if made_of.encode() in standing:
+        there = [picture for picture in pictures if storage.exists(picture)]
+        if len(there) == len(pictures) or b'class="growing"' not in standing:
+            return {key: standing, **{picture: storage.read_bytes(picture) for picture in there}}
+    page = style_page(with_snapshots(storage, with_notes(storage, style)), midi, beside, read_copy(storage, style))
+    made = {key: templates.get_template("style.html").render(page=page, made_of=made_of).encode()}
+    if page.growing:
+        made |= dict(zip(pictures, (page.growing.gif, page.growing.png), strict=True))
+    return made
 
 
 def environment() -> jinja2.Environment:
@@ -80,15 +100,18 @@ def environment() -> jinja2.Environment:
 
 
 def static_files() -> dict[str, bytes]:
-    """Return the files that every page shares, by name."""
+    """Return the files that every page shares, by name; the script that plays has its piano before it."""
     folder = files("farm.website").joinpath("static")
-    return {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+    found = {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+    piano = "".join(page_sound.script(name) for name in (page_sound.TONE, page_sound.PIANO))
+    return found | {_PLAYER: b'"use strict";\n\n' + piano.encode() + found[_PLAYER]}
 
 
 def _makers() -> str:
     """Return a digest of everything but the farm's own files that decides how a page looks."""
-    digest = hashlib.sha256(f"matplotlib {version('matplotlib')}, jinja2 {version('jinja2')}".encode())
-    for name, data in sorted(_sources(files("farm.website"))):
+    digest = hashlib.sha256(", ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
+    engraved = ((name, files("farm.composing").joinpath(name).read_bytes()) for name in _SCORES)
+    for name, data in sorted([*_sources(files("farm.website")), *engraved]):
         digest.update(f"{name} {len(data)} ".encode() + data)
     return digest.hexdigest()
 
@@ -104,7 +127,7 @@ def _sources(folder: Traversable) -> Iterator[tuple[str, bytes]]:
 def _made_of(
     makers: str, style: Evidence, midi: dict[int, str], beside: Mapping[str, Evidence], parts: list[str]
 ) -> str:
-    """Return a digest of what a style's page is made of; the parts of its notes have their hash in their names."""
+    """Return a digest of what a style's page is made of; `parts` tell its notes and samples from others."""
     named = [(way, title_of(other), page_name(other.style)) for way, other in beside.items()]
     return hashlib.sha256(repr((makers, style, midi, named, parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
