@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-The judge told where the passage begins, in the sample and in the corpus; here the one piece is searched for it again, on
-the view on which it was found. Beats count from the start of the sample or the piece; a piece that was played off the
-beat is told by the clock, as the network heard it. Bars count from 1.
+The judge told where the passage begins, in the sample and in the corpus; here the one piece is searched for it again,
+on the view on which it was found. Beats count from the start of the sample or the piece; a piece that was played off
+the beat is told by the clock, as the network heard it. Bars count from 1.
 """
 
 from collections.abc import Mapping

@@ -71,7 +71,7 @@ def _levels(row: Mapping[str, Any], human: Mapping[str, Any]) -> Grid | None:
         value, level = number(row.get(ours)), human.get(theirs)
         if value is None:
             continue
-        mean, most = (level if isinstance(level, list) and len(level) == 2 else (None, None))
+        mean, most = level if isinstance(level, list) and len(level) == 2 else (None, None)
         tell = (lambda found: decimals(found, 1)) if theirs == "lcs" else share
         rows.append((title, decimals(value, 0) if theirs == "lcs" else share(value), tell(mean), tell(most)))
     return Grid(("Measure", "This model", "People, mean", "People, 95 of 100 below"), tuple(rows)) if rows else None
@@ -133,4 +133,3 @@ def _side(drawn: tuple[Excerpt, pianoroll.Frame], name: str, spoken: str, number
         roll=pianoroll.draw(side.notes, "", name, frame),
         sound={"bpm": side.bpm, "notes": notes},
     )
-

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from farm.website.evidence import History, Take
 from farm.website.figures import Marks, bits_range
 from farm.website.pianoroll import Note, end_beat
+from farm.website.scales import ticks
 
 WIDTH, HEIGHT = 960, 500
 MOST_FRAMES = 40
@@ -114,11 +115,10 @@ def _ground(axes: _Axes, marks: Marks) -> Image.Image:
     ground.putpalette([part for colour in _PALETTE for part in colour])
     pen = ImageDraw.Draw(ground)
     font = ImageFont.load_default(17)
-    step = _step(axes.top - axes.bottom)
-    for number in range(math.ceil(axes.bottom / step), math.floor(axes.top / step) + 1):
-        y = axes.y(number * step)
+    for bits in ticks(axes.bottom, axes.top, 4):
+        y = axes.y(bits)
         pen.line((_LEFT, y, _RIGHT, y), _LINE)
-        pen.text((_LEFT - 10, y), f"{number * step:g}", _MUTED, font, anchor="rm")
+        pen.text((_LEFT - 10, y), f"{bits:g}", _MUTED, font, anchor="rm")
     if marks.ngram_bits is not None:
         y = axes.y(marks.ngram_bits)
         for x in range(_LEFT, _RIGHT, 18):
@@ -132,19 +132,6 @@ def _ground(axes: _Axes, marks: Marks) -> Image.Image:
     pen.rectangle((_LEFT, top - 6, _RIGHT, foot + 6), outline=_LINE)
     pen.text((_LEFT, top - 24), "what it composes", _MUTED, font, anchor="lm")
     return ground
-
-
-def _step(span: float) -> float:
-    """Return a round distance between the levels of an axis, of which about four fit.
-
-    Examples
-    --------
-    >>> _step(3.1), _step(0.4), _step(900.0)
-    (1, 0.1, 200)
-    """
-    rough = span / 4
-    ten = 10 ** math.floor(math.log10(rough)) if rough > 0 else 1
-    return next(factor * ten for factor in (1, 2, 5, 10) if factor * ten >= rough * 0.75)
 
 
 def _picture(

@@ -33,7 +33,7 @@ class SampleView:
     midi: str | None
     roll: Markup
     sound: dict[str, Any]
-    score: Markup = Markup("")
+    score: Markup | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ def _sample(take: Take, index: int, first: int, link: str | None, is_engraved: b
     shown = sample.notes[: pianoroll.MAX_NOTES]
     notes = [[round(onset, 4), round(length, 4), pitch, velocity] for onset, length, pitch, velocity in shown]
     sound: dict[str, Any] = {"bpm": take.tempo_bpm, "notes": notes}
-    score = engrave(shown, take.metre, f"score-{first + index}", f"Score of sample {index + 1}") if is_engraved else None
+    score = (
+        engrave(shown, take.metre, f"score-{first + index}", f"Score of sample {index + 1}") if is_engraved else None
+    )
     if score is not None:
         sound |= {"places": score.places, "systems": score.systems}
     return SampleView(
@@ -129,7 +131,7 @@ def _sample(take: Take, index: int, first: int, link: str | None, is_engraved: b
         midi=link,
         roll=pianoroll.draw(shown, take.metre, name),
         sound=sound,
-        score=score.svg if score else Markup(""),
+        score=score.svg if score else None,
     )
 
 

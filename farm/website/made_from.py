@@ -37,7 +37,7 @@ def stops(sampled: Sequence[int], pick: int | None, beside: Collection[int], mos
     """
     if len(sampled) <= most:
         return list(sampled)
-    chosen = {epoch for epoch in (sampled[0], sampled[-1], pick, *beside) if epoch in sampled}
+    chosen = {*beside, sampled[0], sampled[-1], *([] if pick is None else [pick])} & {*sampled}
     others = [epoch for epoch in sampled if epoch not in chosen]
     room = max(most - len(chosen), 0)
     chosen |= {others[(2 * place + 1) * len(others) // (2 * room)] for place in range(room)}

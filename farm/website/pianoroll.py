@@ -140,9 +140,7 @@ def _note_paths(notes: Sequence[Note], frame: Frame, scale: float) -> Markup:
             band = "copied" if index in frame.marked else "beside"
         bands[band].append(f"M{_short(onset * scale)} {y}h{_short(width)}v{SEMITONE}h{_short(-width)}z")
     return Markup("").join(
-        Markup('<path class="notes {}" d="{}"/>').format(band, "".join(parts))
-        for band, parts in bands.items()
-        if parts
+        Markup('<path class="notes {}" d="{}"/>').format(band, "".join(parts)) for band, parts in bands.items() if parts
     )
 
 

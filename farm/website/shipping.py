@@ -1,4 +1,4 @@
-"""What would ship, as a style's page shows it: sizes and losses per precision, and how it stands to what shipped before.
+"""What would ship, as a style's page shows it: sizes and losses per precision, and how it stands to what shipped.
 
 Conventions
 -----------

@@ -25,15 +25,15 @@ TICKS = 480
 MOST_SAMPLES = 4  # of each snapshot
 MOST_NOTES = 40_000  # of all snapshots together: half a megabyte
 
-# What is told of each stop: the verdict's name, ours, and how it is written.
+# What is told of each stop: the verdict's name of it, that of people's level, ours, and how it is written.
 _ROWS = (
-    ("rep_same", "Repeats the pitch", share),
-    ("longest_run", "Longest run of one pitch", decimals),
-    ("distinct4", "Different 4-grams", share),
-    ("loop_share", "Notes in loops", share),
-    ("ngram_bits", "Bits a note, by an n-gram of the style", decimals),
-    ("cov12", "Copied, 12 notes on", share),
-    ("lcs_max", "Longest copy, notes", lambda value: decimals(value, 0)),
+    ("rep_same", "rep_same", "Repeats the pitch", share),
+    ("longest_run", "longest_run", "Longest run of one pitch", decimals),
+    ("distinct4", "distinct4", "Different 4-grams", share),
+    ("loop_share", "loop_share", "Notes in loops", share),
+    ("ngram_bits", "ngram_bits", "Bits a note, by an n-gram of the style", decimals),
+    ("cov12", "cov12", "Copied, 12 notes on", share),
+    ("lcs_max", "lcs", "Longest copy, notes", lambda value: decimals(value, 0)),
 )
 _TONES = {"good": "good", "copies": "bad", "loops": "warn", "too random": "warn"}
 
@@ -76,13 +76,13 @@ def slider(style: Evidence) -> Slider | None:
     rows = [found.get(epoch, {}) for epoch in epochs]
     names = [one for one in _ROWS if any(number(row.get(one[0])) is not None for row in rows)]
     bits = dict(zip(style.history.epochs, style.history.heldout_bits, strict=True))
-    values = [[decimals(bits.get(epoch)), *(tell(row.get(name)) for name, _, tell in names)]
+    values = [[decimals(bits.get(epoch)), *(tell(row.get(name)) for name, _, _, tell in names)]
               for epoch, row in zip(epochs, rows, strict=True)]  # fmt: skip
     level = section(style.verdict.get("human"))
     ngram = decimals(section(style.model.get("quality")).get("ngram_bits_per_note"))
     people = [f"n-gram {ngram}" if ngram != MISSING else MISSING]
-    people += [tell(human(level.get(name))) for name, _, tell in names]
-    titles = ["Bits a note, held out", *(title for _, title, _ in names)]
+    people += [tell(human(level.get(theirs))) for _, theirs, _, tell in names]
+    titles = ["Bits a note, held out", *(title for _, _, title, _ in names)]
     n_samples, most_notes = _room(takes)
     words = [_word(epoch, index, at, pick, style.verdict) for index, epoch in enumerate(epochs)]
     stops = [
@@ -129,7 +129,7 @@ def _word(epoch: int, index: int, at: int, pick: int | None, verdict: Mapping[st
     if index == at:
         return "the pick" if epoch == pick else "nearest to the pick"
     beside = verdict.get("neighbours")
-    near = isinstance(beside, list) and epoch in beside or abs(index - at) == 1
+    near = (isinstance(beside, list) and epoch in beside) or abs(index - at) == 1
     return ("just " if near else "") + ("before" if index < at else "after") + " the pick"
 
 

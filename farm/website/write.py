@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-`site/index.html`, `site/styles/<style>.html`, `site/pictures/<style>.gif` and `.png`, `site/static/`. A page whose bytes would not change is not written
-again; a style's page says what it was made of, and is not even made again while that is the same, for every style
-that is published brings the whole site up to date. Pages of styles that are gone are deleted last, when the new
-index no longer leads to them.
+`site/index.html`, `site/styles/<style>.html`, `site/pictures/<style>.gif` and `.png`, `site/static/`. A page whose
+bytes would not change is not written again; a style's page says what it was made of, and is not even made again while
+that is the same, for every style that is published brings the whole site up to date. Pages of styles that are gone are
+deleted last, when the new index no longer leads to them.
 """
 
 import hashlib

@@ -20,6 +20,7 @@
   const cells = document.querySelectorAll("#told-of-stop .now");
   const choices = [...document.querySelectorAll("input[name=which]")];
   const jumps = [...document.querySelectorAll(".jumps button")];
+  const svg = box.querySelector(".stops").namespaceURI;
   const frames = new Map(); // by sample
   let player = null;
   let restarting = 0;
@@ -51,7 +52,7 @@
   }
 
   function element(name, attributes, text) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const made = document.createElementNS(svg, name);
     for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
     if (text !== undefined) made.textContent = text;
     return made;
