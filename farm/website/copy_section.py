@@ -57,7 +57,7 @@ def copy_section(style: Evidence, copy: Copy | None, first_id: int) -> CopySecti
     notes = whole(told.get("notes")) or 0
     return CopySection(
         sentence=longest_copy(told, style.copied_from) or _NOTHING,
-        compared=_compared(notes, human.get("lcs"), str(told.get("view"))),
+        compared=_compared(told, human.get("lcs")),
         levels=levels,
         sides=_sides(copy, style.copied_from, first_id) if copy else (),
         gone=_NOT_SHOWN if notes and copy is None else "",
@@ -77,11 +77,20 @@ def _levels(row: Mapping[str, Any], human: Mapping[str, Any]) -> Grid | None:
     return Grid(("Measure", "This model", "People, mean", "People, 95 of 100 below"), tuple(rows)) if rows else None
 
 
-def _compared(notes: int, level: Any, view: str) -> str:
-    """Return how the longest copy compares with what pieces of people share with others of the style."""
-    most = number(level[1]) if isinstance(level, list) and len(level) == 2 else None
-    mean = number(level[0]) if most is not None else None
-    if not notes or mean is None or most is None or view == "chords":
+def _compared(told: Mapping[str, Any], level: Any) -> str:
+    """Return how the longest copy compares with what pieces of people share with others of the style.
+
+    A quote, which may have a note altered, was weighed against people's quotes of its kind; an exact copy is held
+    against the longest ones of people.
+    """
+    notes, excess = whole(told.get("notes")) or 0, number(told.get("excess"))
+    if notes and excess is not None:
+        return (
+            "Such quotes are held against the level that 95 of 100 pieces of people stay below; "
+            f"this one reaches {excess:.2f} times that."
+        )
+    mean, most = (number(part) for part in level) if isinstance(level, list) and len(level) == 2 else (None, None)
+    if not notes or mean is None or most is None:
         return ""
     usual = f"A piece of people’s shares {mean:.0f} notes on end with another one of the style, on average"
     if notes <= mean:

@@ -18,8 +18,9 @@ Note = tuple[float, float, int, int]
 
 SEMITONE = 4
 MAX_NOTES = 3000
-_WIDTH, _NARROWEST, _WIDEST = 880, 7, 26
+_WIDTH, _NARROWEST, _WIDEST = 880, 7, 90
 _FOOT = 14
+_NAME_HEIGHT = 10
 _GUTTER = 24  # left of the first beat, for the names of the octaves
 
 
@@ -106,9 +107,11 @@ def _octaves(low: int, high: int, width: int) -> Markup:
     for pitch in range(low, high + 1):
         if pitch % 12 == 0:
             y = (high - pitch + 1) * SEMITONE
-            lines += Markup('<path class="octave" d="M0 {}H{}"/><text class="key" x="{}" y="{}">{}</text>').format(
-                y, width, 3 - _GUTTER, y - 2, pitch_name(pitch)
-            )
+            lines += Markup('<path class="octave" d="M0 {}H{}"/>').format(y, width)
+            if y > _NAME_HEIGHT:
+                lines += Markup('<text class="key" x="{}" y="{}">{}</text>').format(
+                    3 - _GUTTER, y - 2, pitch_name(pitch)
+                )
     return lines
 
 

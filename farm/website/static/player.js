@@ -2,15 +2,26 @@
 // tones are made here, by the scripts that stand before this one in the file (the piano of a pack's page).
 // Notes are { onset, duration (beats), pitch, velocity }, by onset.
 
-// Makes the tones on the page's own thread, one after the other with a breath between, for there is no worker.
+const BEATS_AHEAD = 6; // whose tones are made before the first of them sounds
+
+// Makes tones on the page's own thread, for there is no worker: those that a piece needs, with a breath between.
 class Tones {
-  ask({ rate }, { progress }) {
-    return { answer: this.make(rate, progress) };
+  constructor() {
+    this.made = new Set();
   }
 
-  async make(rate, progress) {
-    for (let pitch = LOWEST_TONE; pitch <= HIGHEST_TONE; pitch += TONE_STEP) {
-      progress({ pitch, samples: tone(pitch, rate) });
+  ask({ rate }, { progress }) {
+    Object.assign(this, { rate, progress });
+    return { answer: Promise.resolve() };
+  }
+
+  async makeFor(notes) {
+    for (const { pitch } of notes) {
+      const near = LOWEST_TONE + TONE_STEP * Math.round((pitch - LOWEST_TONE) / TONE_STEP);
+      const heard = Math.min(Math.max(near, LOWEST_TONE), HIGHEST_TONE);
+      if (this.made.has(heard)) continue;
+      this.made.add(heard);
+      this.progress({ pitch: heard, samples: tone(heard, this.rate) });
       await new Promise((resume) => setTimeout(resume));
     }
   }
@@ -43,12 +54,16 @@ class Stage {
     return this.tempo ? Number(this.tempo.value) / 100 : 1;
   }
 
-  // To be called while a press of the person is handled; the piano is there when its tones are made.
-  async wakePiano() {
-    this.piano ??= new Piano(new Tones());
+  // To be called while a press of the person is handled; done when the tones that come first are made.
+  async wakePiano(notes, beat) {
+    if (!this.piano) {
+      this.tones = new Tones();
+      this.piano = new Piano(this.tones);
+    }
     this.piano.wake();
-    await this.piano.ready;
-    return this.piano;
+    const coming = notes.filter((note) => note.onset >= beat);
+    await this.tones.makeFor(coming.filter((note) => note.onset < beat + BEATS_AHEAD));
+    this.tones.makeFor(coming);
   }
 }
 
@@ -63,6 +78,7 @@ class Player {
   // `figure` holds a transport and a roll, and perhaps a score; `music` is as `load` wants it.
   constructor(figure, music) {
     this.figure = figure;
+    this.presses = 0;
     this.button = figure.querySelector(".play");
     this.word = figure.querySelector(".word");
     this.seek = figure.querySelector(".seek");
@@ -110,13 +126,14 @@ class Player {
   async start() {
     if (stage.playing) stage.playing.stop();
     stage.playing = this;
+    const press = (this.presses += 1);
     if (this.beat >= this.end) this.beat = 0;
     this.name(true);
-    await stage.wakePiano();
-    if (stage.playing !== this) return; // stopped, or another one was started, before the tones were made
+    await stage.wakePiano(this.notes, this.beat);
+    if (stage.playing !== this || press !== this.presses) return; // pressed again before the tones were made
     this.begin();
     const frame = () => {
-      if (stage.playing !== this) return;
+      if (stage.playing !== this || press !== this.presses) return;
       if (stage.piano.playing) {
         this.beat = stage.piano.beat();
         this.show();
@@ -127,9 +144,10 @@ class Player {
     window.requestAnimationFrame(frame);
   }
 
-  // (Re)starts the sound at the cursor.
+  // (Re)starts the sound at the cursor, when the piano is there.
   begin() {
     if (!stage.piano) return;
+    stage.tones.makeFor(this.notes);
     stage.piano.onend = () => this.rewind();
     stage.piano.start(this.notes, this.beat, this.beatsPerMinute);
   }

@@ -10,7 +10,7 @@
   const FOOT = 14;
   const GUTTER = 24;
   const WIDTH = 880;
-  const [NARROWEST, WIDEST] = [3, 26];
+  const [NARROWEST, WIDEST] = [3, 90];
   const RESTART_MS = 150; // a slider that is dragged passes many snapshots
 
   const box = document.getElementById("hearing");
