@@ -1,4 +1,4 @@
-"""The page of one style: slider, scores, the copied passage, the picture of training, what would ship; and bad input."""
+"""The page of one style: slider, scores, the copied passage, the picture of training, what would ship; bad input."""
 
 import io
 import json
