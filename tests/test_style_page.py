@@ -123,7 +123,7 @@ def test_without_a_verdict_on_snapshots_the_slider_still_plays_them() -> None:
     assert (view.n_stops, view.n_samples, view.word) == (2, 2, "not picked")
     told = json.loads(view.data)["stops"][1]["samples"][0]
     assert (told["t"], told["d"], told["v"]) == ([0, 720], [480, 240], 64)
-    assert view.overrule == ""
+    assert not view.can_overrule
 
 
 def test_the_epoch_that_a_person_chose_is_the_pick_and_the_page_says_why(tmp_path: Path) -> None:
@@ -142,6 +142,7 @@ def test_a_style_that_failed_shows_the_verdict_of_its_run(tmp_path: Path) -> Non
     storage = Storage(tmp_path)
     add_run(storage, STYLE, "r9", 30, [2, 8, 14, 22], breaks=12)
     verdict = {"epoch": None, "verdict": "blew-up", "blow_up": {"epoch": 12}, "reason": "It broke.", "metrics": [1]}
+    verdict["nearest"] = 8
     storage.write_json(layout.verdict(STYLE, "r9"), verdict)
     _, html = farmed(tmp_path, style=STYLE, stage="judge", message="nothing fit to use", run="r9")
     told = words(html)
@@ -149,6 +150,8 @@ def test_a_style_that_failed_shows_the_verdict_of_its_run(tmp_path: Path) -> Non
     assert "breaks at 12" in told
     assert "blew up" in told
     assert [stop["epoch"] for stop in stops_of(html)] == [2, 8, 14, 22]
+    assert "Nearest to fit epoch 8" in told
+    assert [stop["said"] for stop in stops_of(html)][1:3] == ["nearest to being fit", "not picked"]
     assert "--epoch" not in told, "there is nothing to overrule"
 
 
