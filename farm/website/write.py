@@ -50,14 +50,14 @@ def write_site(storage: Storage) -> dict[str, Any]:
     catalog = read_catalog(storage)
     styles = read_all(storage, catalog)
     templates = environment()
-    pages = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
+    pages: dict[str, bytes | None] = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
     makers = _makers()
     for index, style in enumerate(styles):
         beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
         pages |= _style_files(storage, templates, makers, style, beside)
     html = templates.get_template("index.html").render(page=index_page(catalog, styles))
     pages[f"{layout.SITE}/index.html"] = html.encode()
-    written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
+    written = [key for key, data in pages.items() if data is not None and _write_changed(storage, key, data)]
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
         storage.delete(key)
@@ -67,8 +67,8 @@ def write_site(storage: Storage) -> dict[str, Any]:
 
 def _style_files(
     storage: Storage, templates: jinja2.Environment, makers: str, style: Evidence, beside: Mapping[str, Evidence]
-) -> dict[str, bytes]:
-    """Return a style's page and its pictures by key; as they stand where they would be made of the same."""
+) -> dict[str, bytes | None]:
+    """Return a style's page and its pictures by key; None for those that stand and would be made of the same."""
     key, midi = f"{layout.SITE}/styles/{page_name(style.style)}", _sample_midi(storage, style)
     stem = f"{layout.SITE}/pictures/{page_name(style.style).removesuffix('.html')}"
     pictures = [f"{stem}.gif", f"{stem}.png"]
@@ -78,9 +78,9 @@ def _style_files(
     if made_of.encode() in standing:
         there = [picture for picture in pictures if storage.exists(picture)]
         if len(there) == len(pictures) or b'class="growing"' not in standing:
-            return {key: standing, **{picture: storage.read_bytes(picture) for picture in there}}
+            return dict.fromkeys([key, *there])
     page = style_page(with_snapshots(storage, with_notes(storage, style)), midi, beside, read_copy(storage, style))
-    made = {key: templates.get_template("style.html").render(page=page, made_of=made_of).encode()}
+    made: dict[str, bytes | None] = {key: templates.get_template("style.html").render(page=page, made_of=made_of).encode()}
     if page.growing:
         made |= dict(zip(pictures, (page.growing.gif, page.growing.png), strict=True))
     return made
