@@ -30,7 +30,7 @@ from farm.website.wording import page_name, title_of
 
 _FOLDERS = ("static", "styles", "pictures")
 _PLAYER = "player.js"
-_SCORES = ("score.py", "notation.py")
+_SCORES = ("score.py", "notation.py", "beams.py")
 _LIBRARIES = ("matplotlib", "jinja2", "verovio", "pillow")
 
 
@@ -80,7 +80,9 @@ def _style_files(
         if len(there) == len(pictures) or b'class="growing"' not in standing:
             return dict.fromkeys([key, *there])
     page = style_page(with_snapshots(storage, with_notes(storage, style)), midi, beside, read_copy(storage, style))
-    made: dict[str, bytes | None] = {key: templates.get_template("style.html").render(page=page, made_of=made_of).encode()}
+    made: dict[str, bytes | None] = {
+        key: templates.get_template("style.html").render(page=page, made_of=made_of).encode()
+    }
     if page.growing:
         made |= dict(zip(pictures, (page.growing.gif, page.growing.png), strict=True))
     return made
