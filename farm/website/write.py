@@ -19,17 +19,24 @@ import jinja2
 
 from farm import layout
 from farm.storage import Storage
+from farm.website.at_work import read_at_work
 from farm.website.evidence import Evidence, note_parts, read_all, read_catalog, with_notes
 from farm.website.index_page import index_page
 from farm.website.style_page import style_page
+from farm.website.summary import read_attempts
 from farm.website.text import shown
 from farm.website.wording import page_name, title_of
 
 _FOLDERS = ("static", "styles")
 
 
-def write_site(storage: Storage) -> dict[str, Any]:
+def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
     """Bring the report up to date with the current catalog.
+
+    Parameters
+    ----------
+    is_at_work
+        Whether a farm is at work on it: the index then tells how far its styles are.
 
     Returns
     -------
@@ -56,7 +63,8 @@ def write_site(storage: Storage) -> dict[str, Any]:
             continue
         page = style_page(with_notes(storage, style), midi, beside)
         pages[key] = templates.get_template("style.html").render(page=page, made_of=made_of).encode()
-    html = templates.get_template("index.html").render(page=index_page(catalog, styles))
+    index = index_page(catalog, styles, read_at_work(storage) if is_at_work else None, read_attempts(storage))
+    html = templates.get_template("index.html").render(page=index)
     pages[f"{layout.SITE}/index.html"] = html.encode()
     written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
