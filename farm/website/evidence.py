@@ -23,7 +23,7 @@ from farm.website.counts import Corpus, NoteCounts, count_notes, count_pieces
 from farm.website.text import number, whole
 
 _CATALOG_NAME = re.compile(r"catalog-[0-9]+\.json")
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAMPLE_NAME = re.compile(r".*/epoch-([0-9]+)\.json")
 _NATS = math.log(2)
 
@@ -113,7 +113,7 @@ def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: 
         return found
     found = _with_pieces(storage, found)
     run = str(model.get("run") or failure.get("run") or "")
-    return _with_run(storage, found, run) if _RUN_NAME.fullmatch(run) else found
+    return _with_run(storage, found, run) if RUN_NAME.fullmatch(run) else found
 
 
 def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
@@ -169,8 +169,7 @@ def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
             recipe = section(storage.read_json(layout.run_recipe(style, run)))
     except StorageError as error:
         problems.append(str(error))
-    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
-    sampled = tuple(sorted(int(name[1]) for name in names if name))
+    sampled = sampled_epochs(storage, style, run)
     takes = []
     for epoch in take_epochs(sampled, whole(section(found.model.get("verdict")).get("epoch"))):
         try:
@@ -185,6 +184,12 @@ def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
         recipe=recipe,
         problems=tuple(problems),
     )
+
+
+def sampled_epochs(storage: Storage, style: str, run: str) -> tuple[int, ...]:
+    """Return the epochs whose snapshot was asked to compose, in order."""
+    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
+    return tuple(sorted(int(name[1]) for name in names if name))
 
 
 def take_epochs(sampled: tuple[int, ...], pick: int | None) -> list[int]:

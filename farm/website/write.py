@@ -20,6 +20,8 @@ import jinja2
 from farm import layout
 from farm.storage import Storage
 from farm.website.at_work import read_at_work
+from farm.website.compare_data import data_name, data_script, runs_of
+from farm.website.compare_page import compare_page
 from farm.website.evidence import Evidence, note_parts, read_all, read_catalog, with_notes
 from farm.website.index_page import index_page
 from farm.website.style_page import style_page
@@ -27,7 +29,7 @@ from farm.website.summary import read_attempts
 from farm.website.text import shown
 from farm.website.wording import page_name, title_of
 
-_FOLDERS = ("static", "styles")
+_FOLDERS = ("static", "styles", "data")
 
 
 def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
@@ -64,8 +66,12 @@ def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
         page = style_page(with_notes(storage, style), midi, beside)
         pages[key] = templates.get_template("style.html").render(page=page, made_of=made_of).encode()
     index = index_page(catalog, styles, read_at_work(storage) if is_at_work else None, read_attempts(storage))
-    html = templates.get_template("index.html").render(page=index)
-    pages[f"{layout.SITE}/index.html"] = html.encode()
+    pages[f"{layout.SITE}/index.html"] = templates.get_template("index.html").render(page=index).encode()
+    runs = [runs_of(storage, style) for style in styles]
+    told = [(style, own) for style, own in zip(styles, runs, strict=True) if own]
+    pages |= {f"{layout.SITE}/data/{data_name(style.style)}.js": data_script(style, own) for style, own in told}
+    html = templates.get_template("compare.html").render(page=compare_page(styles, runs))
+    pages[f"{layout.SITE}/compare.html"] = html.encode()
     written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
