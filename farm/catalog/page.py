@@ -18,16 +18,17 @@ from typing import Any
 import jinja2
 
 from farm.catalog.page_script import script_name
+from farm.composing.page_sound import PIANO, TONE, script
 
 PAGE = "compose.html"
 
 _NETWORK = (
     *("sha256", "json", "container", "precision", "encoding", "features", "player"),
-    *("lots", "draft", "guard", "sampling", "tone", "worker"),
+    *("lots", "draft", "guard", "sampling", TONE, "worker"),
 )
-"""The files of page/network, in the order in which the worker reads them."""
+"""The files of page/network, in the order in which the worker reads them; the piano is everybody's."""
 
-_FACE = ("midi", "composer", "models", "piano", "roll", "state", "styles", "wish", "piece", "page")
+_FACE = ("midi", "composer", "models", PIANO, "roll", "state", "styles", "wish", "piece", "page")
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1d5c6b"/>'
     '<path fill="#f6f1e4" d="M6 20h5v4H6zM12 14h5v4h-5zM18 8h8v4h-8zM18 20h5v4h-5z"/></svg>'
@@ -43,10 +44,10 @@ def compose_page(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -
         The styles whose model lies in a script beside the page.
     """
     style = _text("compose.css")
-    script = _joined("face", _FACE)
+    face = _joined("face", _FACE)
     policy = {
         "default-src": "'none'",
-        "script-src": " ".join([_hash(script), *(["'self'", "file:"] if inside else [])]),
+        "script-src": " ".join([_hash(face), *(["'self'", "file:"] if inside else [])]),
         "style-src": _hash(style),
         "worker-src": "blob:",
         "img-src": "data:",
@@ -59,7 +60,7 @@ def compose_page(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -
         icon="data:image/svg+xml;base64," + base64.b64encode(_ICON.encode()).decode(),
         style=_raw(style),
         network=_raw(_joined("network", _NETWORK)),
-        script=_raw(script.removeprefix("\n")),
+        script=_raw(face.removeprefix("\n")),
         models=_raw(_list(models, inside)),
     )
     return html.encode()
@@ -87,7 +88,9 @@ def _list(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
 
 def _joined(folder: str, names: Sequence[str]) -> str:
     """Return scripts as one, as they stand between the tags of an element."""
-    return '\n"use strict";\n\n' + "\n".join(_text(f"{folder}/{name}.js") for name in names)
+    return '\n"use strict";\n\n' + "\n".join(
+        script(name) if name in (PIANO, TONE) else _text(f"{folder}/{name}.js") for name in names
+    )
 
 
 def _text(name: str) -> str:
