@@ -18,6 +18,7 @@ from typing import Any
 import jinja2
 
 from farm import layout
+from farm.composing.page_sound import PIANO, TONE, script
 from farm.storage import Storage
 from farm.website.at_work import read_at_work
 from farm.website.compare_data import data_name, data_script, runs_of
@@ -96,7 +97,8 @@ def environment() -> jinja2.Environment:
 def static_files() -> dict[str, bytes]:
     """Return the files that every page shares, by name."""
     folder = files("farm.website").joinpath("static")
-    return {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+    own = {entry.name: entry.read_bytes() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)}
+    return own | {f"{name}.js": script(name).encode() for name in (TONE, PIANO)}
 
 
 def _makers() -> str:
