@@ -24,6 +24,7 @@ from farm.website.at_work import read_at_work
 from farm.website.compare_data import data_name, data_script, runs_of
 from farm.website.compare_page import compare_page
 from farm.website.evidence import Evidence, note_parts, read_all, read_catalog, with_notes
+from farm.website.heat_page import heat_page, read_measured
 from farm.website.index_page import index_page
 from farm.website.style_page import style_page
 from farm.website.summary import read_attempts
@@ -73,6 +74,8 @@ def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
     pages |= {f"{layout.SITE}/data/{data_name(style.style)}.js": data_script(style, own) for style, own in told}
     html = templates.get_template("compare.html").render(page=compare_page(styles, runs))
     pages[f"{layout.SITE}/compare.html"] = html.encode()
+    html = templates.get_template("heat.html").render(page=heat_page(styles, read_measured(storage, styles)))
+    pages[f"{layout.SITE}/heat.html"] = html.encode()
     written = [key for key, data in pages.items() if _write_changed(storage, key, data)]
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
