@@ -131,11 +131,17 @@ ROWS = (
 
 def print_table(facts: dict[str, Any]) -> None:
     machine = facts["machine"]
-    print(f"{machine['cpu']}, {CORES} of {machine['cores']} cores; {facts['styles']} styles x {facts['snapshots']} snapshots")
+    print(
+        f"{machine['cpu']}, {CORES} of {machine['cores']} cores; "
+        f"{facts['styles']} styles x {facts['snapshots']} snapshots"
+    )
     print(f"{'page':<40}{'bytes':>12}{'ready in s':>12}")
     for name, n_bytes, seconds in ROWS:
         print(f"{name:<40}{facts[n_bytes]:>12,}{facts[seconds]:>12.2f}")
-    print(f"largest script of the comparing page: {facts['script_bytes']:,} bytes; whole site {facts['site_bytes'] / 1e6:.1f} MB")
+    print(
+        f"largest script of the comparing page: {facts['script_bytes']:,} bytes; "
+        f"whole site {facts['site_bytes'] / 1e6:.1f} MB"
+    )
     print(
         f"{facts['pages']} pages made in {facts['build_seconds']:.1f} s; with nothing changed "
         f"{facts['again_seconds']:.1f} s, {facts['rebuilt']} written"
@@ -150,7 +156,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--styles", type=int, default=100)
     parser.add_argument("--snapshots", type=int, default=40)
-    parser.add_argument("--folder", type=Path, help="where to leave the farm; a temporary one that is deleted if not given")
+    parser.add_argument(
+        "--folder", type=Path, help="where to leave the farm; a temporary one that is deleted if not given"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="farm-site-"))

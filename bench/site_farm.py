@@ -1,4 +1,4 @@
-"""A whole farm that nobody trained, for the report to be made from: every file as the stages write it, by their own code.
+"""A whole farm that nobody trained, for the report to be made from: each file as the stages write it, by their code.
 
 The music is invented and the networks are small and random; what a page shows of them is as much as of real ones.
 """
@@ -27,9 +27,7 @@ KEYS = ("C major", "G major", "D major", "a minor", "e minor")
 REASONS = ("not-music", "damaged", "drums-only", "too-short", "no-notes")
 
 
-def make_farm(
-    storage: Storage, styles: int, snapshots: int, epochs: int = 80, network: dict[str, Any] = SMALL
-) -> None:
+def make_farm(storage: Storage, styles: int, snapshots: int, epochs: int = 80, network: dict[str, Any] = SMALL) -> None:
     """Write the artifacts of so many styles, published and some decided upon; of one in ten the last run failed."""
     entries, failures = [], []
     for number in range(styles):
@@ -87,9 +85,7 @@ def add_music(storage: Storage, style: str, random: np.random.Generator) -> str:
     return str(pieces[1]["piece_id"])
 
 
-def add_run(
-    storage: Storage, style: str, run: str, random: np.random.Generator, epochs: int, snapshots: int
-) -> None:
+def add_run(storage: Storage, style: str, run: str, random: np.random.Generator, epochs: int, snapshots: int) -> None:
     """Write a run: its metrics, its recipe, and what each snapshot composed."""
     lines = []
     for epoch in range(1, epochs + 1):
@@ -153,7 +149,14 @@ def entry(
     quality |= {"longest_copy": {"notes": 11, "piece": piece, "bar": 3, "sample": 1, "sample_start": 40, "view": "top"}}
     source = {"source": f"folder: music/{style}", "licence": "CC0-1.0", "attribution": "nobody", "url": ""}
     corpus = {"pieces": N_PIECES, "notes": N_PIECES * N_NOTES, "hours": 0.5, "rejected": 3, "sources": [source]}
-    lineage = {"recipe": "compact", "seed": 2019, "epoch": pick, "code_version": "0", "library_versions": {}, "run": run}
+    lineage = {
+        "recipe": "compact",
+        "seed": 2019,
+        "epoch": pick,
+        "code_version": "0",
+        "library_versions": {},
+        "run": run,
+    }
     card = {"style": style, "title": style, "licence": "CC0-1.0"}
     keys = []
     for number in range(1, N_SAMPLES + 1):
@@ -182,7 +185,7 @@ def add_heat(storage: Storage) -> None:
     hashes = {model["style"]: model["files"][0]["sha256"] for model in (current(storage) or {})["models"]}
     for style, sha256 in hashes.items():
         pairs = [
-            [sha256, f"corpus of {corpus}", round(4.2 if corpus == style else float(random.uniform(4, 9)), 4)]
+            [sha256, f"corpus of {corpus}", round(4.2 if corpus == style else float(random.uniform(4.18, 9)), 4)]
             for corpus in hashes
         ]
         told = {"corpus": f"corpus of {style}", "pieces": 3, "notes": 384}

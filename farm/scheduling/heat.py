@@ -152,7 +152,7 @@ def _without_velocity(events: np.ndarray) -> np.ndarray:
 
 
 def _incomplete(storage: Storage, models: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the styles whose model was not asked about every excerpt, as those were when they were last asked about."""
+    """Return the styles whose model was not asked about every excerpt, as those were when last asked about."""
     hashes = {model["style"]: model["files"][0]["sha256"] for model in models}
     told = {style: storage.read_json(layout.heat(style)) for style in hashes if storage.exists(layout.heat(style))}
     known = read_bits(storage, list(told))
@@ -164,9 +164,7 @@ def _incomplete(storage: Storage, models: Sequence[Mapping[str, Any]]) -> list[s
     ]
 
 
-def _kept(
-    storage: Storage, style: str, hashes: Mapping[str, str], excerpts: Mapping[str, Excerpt]
-) -> Bits:
+def _kept(storage: Storage, style: str, hashes: Mapping[str, str], excerpts: Mapping[str, Excerpt]) -> Bits:
     """Return what was measured for a style before and still concerns a model and an excerpt that there are."""
     there = {one.digest for one in excerpts.values()}
     before = read_bits(storage, [style])

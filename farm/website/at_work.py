@@ -33,12 +33,15 @@ class AtWork:
     Attributes
     ----------
     styles
-        By style, how far it is; the recipe stands before where it is named. Styles that wait among them.
+        By style, how far it is; the recipe stands before where it is named.
+    read
+        Styles that were read and are not at work now: they wait, or are finished.
     base
         How far the common bases are.
     """
 
     styles: Mapping[str, str]
+    read: tuple[str, ...] = ()
     base: tuple[str, ...] = ()
 
 
@@ -60,20 +63,23 @@ def describe(facts: Mapping[str, Any]) -> str:
 
 
 def read_at_work(storage: Storage) -> AtWork:
-    """Return what the workers of a farm last told, and which styles were read and have gone no further."""
+    """Return what the workers of a farm last told, and which styles were read beside."""
     told: dict[str, list[str]] = {}
     for key in storage.walk(layout.PROGRESS):
         try:
             facts = storage.read_json(key)
             style, recipe = str(facts["style"]), str(facts.get("recipe") or "")
-            words = "" if facts.get("failed") else describe(facts)
+            words = _failed(facts["failed"]) if facts.get("failed") else describe(facts)
         except (StorageError, KeyError, TypeError, ValueError, AttributeError):
             continue  # gone since it was listed, or no such file
-        told.setdefault(style, [])
-        if words:
-            told[style].append(f"{recipe}: {words}" if recipe and facts.get("stage") != "publish" else words)
+        named = f"{recipe}: {words}" if recipe and facts.get("stage") != "publish" else words
+        told.setdefault(style, []).append(named)
     read = [key.rpartition("/")[2].removesuffix(".parquet") for key in storage.list(layout.PIECES, ".parquet")]
     base = tuple(told.pop(BASE, ()))
-    styles = {style: WAITS for style in read if style not in told}
-    styles |= {style: "; ".join(words) for style, words in told.items() if words}
-    return AtWork(dict(sorted(styles.items())), base)
+    styles = {style: "; ".join(words) for style, words in sorted(told.items())}
+    return AtWork(styles, tuple(style for style in read if style not in styles), base)
+
+
+def _failed(message: Any) -> str:
+    lines = str(message).strip().splitlines()
+    return f"failed: {lines[-1]}" if lines else "failed"

@@ -10,14 +10,14 @@ steps of `STEPS`; the number stands beside it. What was not measured has no numb
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
 
 from farm import layout
 from farm.config import STYLE_NAME
 from farm.errors import StorageError
 from farm.storage import Storage
 from farm.website.evidence import Evidence, records
-from farm.website.text import MISSING, decimals, number, plural, share
+from farm.website.text import MISSING, decimals, number, plural
 from farm.website.wording import page_name, title_of
 
 STEPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -178,6 +178,6 @@ def _sentence(n_asked: int, n_exceptions: int) -> str:
 
 def _legend() -> tuple[str, ...]:
     """Return what each level means, from the best on."""
-    edges = [share(step) for step in STEPS]
-    between = [f"{low} to {high} more" for low, high in zip(edges, edges[1:], strict=False)]
+    edges = [f"{step:.0%}".replace("%", " %") for step in STEPS]
+    between = [f"{low} to {high} more" for low, high in pairwise(edges)]
     return ("best of its column", f"up to {edges[0]} more bits", *between, f"more than {edges[-1]} more")

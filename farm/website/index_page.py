@@ -78,7 +78,7 @@ def index_page(
         heading="Your models" if trained else "Model farm",
         root="",
         steps=next_steps(styles, is_at_work=at_work is not None),
-        at_work=_at_work(at_work, table) if at_work is not None else (),
+        at_work=_at_work(at_work, table, trained) if at_work is not None else (),
         failures=tuple(_failure(style) for style in styles if style.failure),
         rows=table,
         verdicts=_choices([row.verdict for row in table]),
@@ -96,10 +96,10 @@ def _choices(marks: Sequence[Mark]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mark.word for mark in sorted(marks, key=lambda mark: (mark.rank, mark.word))))
 
 
-def _at_work(at_work: AtWork, table: Sequence[Row]) -> tuple[str, ...]:
+def _at_work(at_work: AtWork, table: Sequence[Row], trained: Sequence[Evidence]) -> tuple[str, ...]:
     """Return the sentences about a farm at work: how many styles are finished, how many not, and the common base."""
     busy = sum(bool(row.doing) for row in table)
-    finished = sum(bool(row.link) and not row.doing for row in table)
+    finished = sum(style.style not in at_work.styles for style in trained)
     lines = [f"The farm is at work: {plural(finished, 'style')} finished, {busy} at work or waiting."]
     lines += [f"The common base: {told}." for told in at_work.base]
     return (*lines, "This page is written anew whenever a style is finished; load it again to see.")

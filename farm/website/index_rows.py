@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from farm.website.at_work import AtWork
+from farm.website.at_work import WAITS, AtWork
 from farm.website.evidence import Evidence, section
 from farm.website.text import MISSING, decimals, number, share, shortened, size, whole
 from farm.website.wording import Mark, human, model_file, page_name, stage_of, status_mark, title_of, verdict_mark
@@ -20,6 +20,7 @@ from farm.website.wording import Mark, human, model_file, page_name, stage_of, s
 AT_WORK = Mark("at work", "warn", 6)
 _NO_VERDICT = Mark("no model yet", "", 4)
 _UNFINISHED = Mark("not finished", "bad", 5)
+_NO_BAR = Markup("")
 _LONGEST_LICENCE = 60  # characters; the style's page has all of it
 _OUTCOMES = {"better": "good", "same": "", "worse": "bad"}
 
@@ -38,7 +39,7 @@ class Row:
     of_epochs: str = ""
     bits: str = MISSING
     ngram: str = MISSING
-    bar: Markup = Markup("")
+    bar: Markup = _NO_BAR
     shipped: Mark | None = None
     shipped_under: str = ""
     copied: str = MISSING
@@ -60,6 +61,8 @@ def rows(styles: Sequence[Evidence], at_work: AtWork | None) -> tuple[Row, ...]:
     doing = dict(at_work.styles) if at_work else {}
     scale = max((bits for style in styles for bits in _both_bits(style)), default=1.0)
     told = [_row(style, scale, doing.pop(style.style, "")) for style in styles]
+    there = {style.style for style in styles}
+    doing |= {style: WAITS for style in (at_work.read if at_work else ()) if style not in there}
     return (*told, *(Row(style, style, "", _NO_VERDICT, AT_WORK, words) for style, words in doing.items()))
 
 

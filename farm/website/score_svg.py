@@ -159,7 +159,9 @@ def _defined(page: _Page, glyphs: dict[str, ElementTree.Element]) -> Markup:
         path = glyphs[sign].find("{*}path") if sign in glyphs else None
         drawn = path.get("d", "") if path is not None else ""
         if _DRAWING.fullmatch(drawn):
-            found.append(f'<path id="{key}" stroke="none" transform="scale({scale} -{scale})" d="{html.escape(drawn)}"/>')
+            found.append(
+                f'<path id="{key}" stroke="none" transform="scale({scale} -{scale})" d="{html.escape(drawn)}"/>'
+            )
     return Markup("".join(found))
 
 

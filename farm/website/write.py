@@ -67,8 +67,8 @@ def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
             continue
         page = style_page(with_notes(storage, style), midi, beside)
         pages[key] = templates.get_template("style.html").render(page=page, made_of=made_of).encode()
-    index = index_page(catalog, styles, read_at_work(storage) if is_at_work else None, read_attempts(storage))
-    pages[f"{layout.SITE}/index.html"] = templates.get_template("index.html").render(page=index).encode()
+    start = index_page(catalog, styles, read_at_work(storage) if is_at_work else None, read_attempts(storage))
+    pages[f"{layout.SITE}/index.html"] = templates.get_template("index.html").render(page=start).encode()
     runs = [runs_of(storage, style) for style in styles]
     told = [(style, own) for style, own in zip(styles, runs, strict=True) if own]
     pages |= {f"{layout.SITE}/data/{data_name(style.style)}.js": data_script(style, own) for style, own in told}
@@ -80,8 +80,12 @@ def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
     stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
     for key in stale:
         storage.delete(key)
-    start = storage.address(f"{layout.SITE}/index.html")
-    return {"index": start, "pages": 1 + len(styles), "written": written, "removed": stale}
+    return {
+        "index": storage.address(f"{layout.SITE}/index.html"),
+        "pages": 1 + len(styles),
+        "written": written,
+        "removed": stale,
+    }
 
 
 def environment() -> jinja2.Environment:
