@@ -3,12 +3,20 @@
 import json
 import re
 
+import pytest
 from small_site import HOSTILE, add_run, make_farm, model, page, publish, words
 
 from farm import layout
 from farm.storage import Storage
+from farm.website import write
 from farm.website.compare_data import MOST_EPOCHS, MOST_NOTES, data_name
 from farm.website.write import write_site
+
+
+@pytest.fixture(autouse=True)
+def no_style_pages(monkeypatch):
+    """These tests are about the other pages, which are made in a moment."""
+    monkeypatch.setattr(write, "style_files", lambda *_: {})
 
 
 def told(storage, name):

@@ -17,11 +17,18 @@ from farm.corpus import tables
 from farm.music.encoding import BEATS, NOTE, Encoding, encode
 from farm.scheduling import heat
 from farm.storage import Storage
+from farm.website import write
 from farm.website.evidence import Evidence
 from farm.website.heat_page import Measured, heat_page, read_measured
 from farm.website.write import write_site
 from tests.browser.small_networks import SMALL, random_network
 from tests.test_catalog import entry
+
+
+@pytest.fixture(autouse=True)
+def no_style_pages(monkeypatch):
+    """These tests are about the other pages, which are made in a moment."""
+    monkeypatch.setattr(write, "style_files", lambda *_: {})
 
 
 def write_music(storage, style, seed):

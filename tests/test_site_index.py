@@ -8,10 +8,17 @@ from small_site import HOSTILE, Reader, add_pieces, add_run, check_inert, make_f
 
 from farm import layout
 from farm.storage import Storage
+from farm.website import write
 from farm.website.at_work import WAITS, describe
 from farm.website.index_rows import shipped
 from farm.website.summary import Attempts, read_attempts
 from farm.website.write import write_site
+
+
+@pytest.fixture(autouse=True)
+def no_style_pages(monkeypatch):
+    """These tests are about the other pages, which are made in a moment."""
+    monkeypatch.setattr(write, "style_files", lambda *_: {})
 
 
 def rows(html: str) -> list[str]:

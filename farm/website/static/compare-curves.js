@@ -2,7 +2,7 @@
 // lines and the picks. Colours are the page's; A's lines are whole and B's dashed, so that nothing depends on colour.
 "use strict";
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = document.getElementById("drawing").namespaceURI;
 const FRAME = { width: 880, height: 380, left: 46, right: 132, top: 22, bottom: 38 };
 
 // An SVG element with attributes and, where given, a text.
