@@ -124,9 +124,9 @@ def _ground(axes: _Axes, marks: Marks) -> Image.Image:
         for x in range(_LEFT, _RIGHT, 18):
             pen.line((x, y, x + 10, y), _NGRAM, 2)
         pen.text((_RIGHT, y - 4), "n-gram", _NGRAM, font, anchor="rb")
-    pen.text((_LEFT, 16), "bits a note:", _MUTED, font, anchor="lm")
-    pen.text((_LEFT + 104, 16), "training", _TRAIN, font, anchor="lm")
-    pen.text((_LEFT + 182, 16), "held out", _HELD, font, anchor="lm")
+    pen.text((_LEFT, 16), "bits per note:", _MUTED, font, anchor="lm")
+    pen.text((_LEFT + 122, 16), "training", _TRAIN, font, anchor="lm")
+    pen.text((_LEFT + 200, 16), "held out", _HELD, font, anchor="lm")
     top, foot = _ROLL
     pen.line((_LEFT, _CURVE[1], _RIGHT, _CURVE[1]), _MUTED)
     pen.rectangle((_LEFT, top - 6, _RIGHT, foot + 6), outline=_LINE)

@@ -33,7 +33,7 @@ def stops(sampled: Sequence[int], pick: int | None, beside: Collection[int], mos
     Examples
     --------
     >>> stops(range(1, 11), 4, (3,), most=6)
-    [1, 3, 4, 6, 8, 10]
+    [1, 3, 4, 5, 8, 10]
     """
     if len(sampled) <= most:
         return list(sampled)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from farm.website.text import pitch_name, plural
+from farm.website.text import pitch_name, plural, visible
 
 Note = tuple[float, float, int, int]
 
@@ -88,7 +88,7 @@ def draw(notes: Sequence[Note], metre: str, label: str, frame: Frame | None = No
         "{}{}{}"
         '<line class="cursor" x1="0" x2="0" y1="0" y2="{}" visibility="hidden"/></svg>'
     ).format(
-        spoken, width + _GUTTER, foot + _FOOT, -_GUTTER, width + _GUTTER, foot + _FOOT, scale,
+        visible(spoken), width + _GUTTER, foot + _FOOT, -_GUTTER, width + _GUTTER, foot + _FOOT, scale,
         _octaves(frame.low, frame.high, width), _bars(frame, scale, foot), _note_paths(notes, frame, scale), foot,
     )  # fmt: skip
 

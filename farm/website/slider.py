@@ -31,7 +31,7 @@ _ROWS = (
     ("longest_run", "longest_run", "Longest run of one pitch", decimals),
     ("distinct4", "distinct4", "Different 4-grams", share),
     ("loop_share", "loop_share", "Notes in loops", share),
-    ("ngram_bits", "ngram_bits", "Bits a note, by an n-gram of the style", decimals),
+    ("ngram_bits", "ngram_bits", "Bits per note, by an n-gram of the style", decimals),
     ("cov12", "cov12", "Copied, 12 notes on", share),
     ("lcs_max", "lcs", "Longest copy, notes", lambda value: decimals(value, 0)),
 )
@@ -55,12 +55,13 @@ class Slider:
     n_samples: int
     at: int
     epoch: int
+    is_picked: bool
     word: str
     said: str
     jumps: tuple[tuple[str, int, int], ...]
     strip: Markup
     rows: tuple[Row, ...]
-    overrule: str
+    can_overrule: bool
     left_out: str
     data: Markup
 
@@ -70,19 +71,12 @@ def slider(style: Evidence) -> Slider | None:
     takes = [take for take in style.snapshots if take.samples]
     if len(takes) < 2:
         return None
-    epochs, pick = [take.epoch for take in takes], style.pick
-    at = min(range(len(takes)), key=lambda index: (abs(epochs[index] - (pick or epochs[-1])), index))
+    epochs, pick, nearest = [take.epoch for take in takes], style.pick, whole(style.verdict.get("nearest"))
+    wanted = next((epoch for epoch in (pick, nearest) if epoch is not None), epochs[-1])
+    at = min(range(len(takes)), key=lambda index: (abs(epochs[index] - wanted), index))
     found = {whole(row.get("epoch")): row for row in records(style.verdict.get("candidates"))}
     rows = [found.get(epoch, {}) for epoch in epochs]
-    names = [one for one in _ROWS if any(number(row.get(one[0])) is not None for row in rows)]
-    bits = dict(zip(style.history.epochs, style.history.heldout_bits, strict=True))
-    values = [[decimals(bits.get(epoch)), *(tell(row.get(name)) for name, _, _, tell in names)]
-              for epoch, row in zip(epochs, rows, strict=True)]  # fmt: skip
-    level = section(style.verdict.get("human"))
-    ngram = decimals(section(style.model.get("quality")).get("ngram_bits_per_note"))
-    people = [f"n-gram {ngram}" if ngram != MISSING else MISSING]
-    people += [tell(human(level.get(theirs))) for _, theirs, _, tell in names]
-    titles = ["Bits a note, held out", *(title for _, _, title, _ in names)]
+    titles, people, values = _told(style, epochs, rows)
     n_samples, most_notes = _room(takes)
     words = [_word(epoch, index, at, pick, style.verdict) for index, epoch in enumerate(epochs)]
     stops = [
@@ -94,15 +88,33 @@ def slider(style: Evidence) -> Slider | None:
         n_samples=n_samples,
         at=at,
         epoch=epochs[at],
+        is_picked=pick is not None,
         word=words[at],
         said=stops[at]["said"],
-        jumps=_jumps(epochs, at, pick),
+        jumps=_jumps(epochs, at, pick, nearest),
         strip=_strip([stop["tone"] for stop in stops], at, pick is not None, words),
         rows=tuple(Row(*told) for told in zip(titles, values[at], people, strict=True)),
-        overrule=f"farm approve {style.style} --epoch EPOCH --why" if style.model else "",
+        can_overrule=bool(style.model),
         left_out=_left_out(len(takes), len(style.sampled_epochs), takes, n_samples, most_notes),
         data=script_data({"ticks": TICKS, "stops": stops}),
     )
+
+
+def _told(
+    style: Evidence, epochs: Sequence[int], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[str], list[str], list[list[str]]]:
+    """Return the measures that any stop has: their names, people's level of each, and for every stop their values."""
+    known = [one for one in _ROWS if any(number(row.get(one[0])) is not None for row in rows)]
+    bits = dict(zip(style.history.epochs, style.history.heldout_bits, strict=True))
+    level = section(style.verdict.get("human"))
+    ngram = decimals(section(style.model.get("quality")).get("ngram_bits_per_note"))
+    people = [f"n-gram {ngram}" if ngram != MISSING else MISSING]
+    people += [tell(human(level.get(theirs))) for _, theirs, _, tell in known]
+    values = [
+        [decimals(bits.get(epoch)), *(tell(row.get(name)) for name, _, _, tell in known)]
+        for epoch, row in zip(epochs, rows, strict=True)
+    ]
+    return ["Bits per note, held out", *(title for _, _, title, _ in known)], people, values
 
 
 def _room(takes: Sequence[Take]) -> tuple[int, int]:
@@ -125,7 +137,7 @@ def _left_out(shown: int, sampled: int, takes: Sequence[Take], n_samples: int, m
 def _word(epoch: int, index: int, at: int, pick: int | None, verdict: Mapping[str, Any]) -> str:
     """Return what a stop is beside the pick."""
     if pick is None:
-        return "not picked"
+        return "nearest to being fit" if epoch == whole(verdict.get("nearest")) else "not picked"
     if index == at:
         return "the pick" if epoch == pick else "nearest to the pick"
     beside = verdict.get("neighbours")
@@ -133,12 +145,14 @@ def _word(epoch: int, index: int, at: int, pick: int | None, verdict: Mapping[st
     return ("just " if near else "") + ("before" if index < at else "after") + " the pick"
 
 
-def _jumps(epochs: Sequence[int], at: int, pick: int | None) -> tuple[tuple[str, int, int], ...]:
+def _jumps(epochs: Sequence[int], at: int, pick: int | None, nearest: int | None) -> tuple[tuple[str, int, int], ...]:
     """Return the stops worth a button of their own: name, index and epoch, ascending."""
     last = len(epochs) - 1
     named = {0: "Earliest", last: "Last"}
     if pick is not None:
         named = {at - 1: "Just before", at + 1: "Just after"} | named | {at: "The pick"}
+    elif nearest is not None:
+        named[at] = "Nearest to fit"
     return tuple((named[index], index, epochs[index]) for index in sorted(named) if 0 <= index <= last)
 
 

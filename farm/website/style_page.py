@@ -109,7 +109,7 @@ def style_page(
         failure_stage=stage_of(style.failure),
         failure_lines=message_lines(style.failure) if style.failure else (),
         problems=style.problems,
-        reason=_sentence(verdict.get("reason")),
+        reason=_reason(verdict, style.failure),
         chosen=_chosen(verdict),
         flags=flags(verdict.get("flags")),
         facts=_facts(style, verdict, quality) if model else (),
@@ -186,8 +186,11 @@ def _caption(marks: figures.Marks) -> str:
     return " ".join(parts)
 
 
-def _sentence(reason: Any) -> str:
-    return " ".join(str(part) for part in reason) if isinstance(reason, list) else str(reason or "")
+def _reason(verdict: dict[str, Any], failure: dict[str, Any]) -> str:
+    """Return the sentence of the verdict; empty where the failure has said it."""
+    reason = verdict.get("reason")
+    told = " ".join(str(part) for part in reason) if isinstance(reason, list) else str(reason or "")
+    return "" if told and told in str(failure.get("message")) else told
 
 
 def _facts(style: Evidence, verdict: dict[str, Any], quality: dict[str, Any]) -> tuple[Fact, ...]:

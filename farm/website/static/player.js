@@ -75,8 +75,8 @@ function clock(seconds) {
 }
 
 class Player {
-  // `figure` holds a transport and a roll, and perhaps a score; `music` is as `load` wants it.
-  constructor(figure, music) {
+  // `figure` holds a transport and a roll, and perhaps a score; `music` and `label` are as `load` wants them.
+  constructor(figure, music, label) {
     this.figure = figure;
     this.presses = 0;
     this.button = figure.querySelector(".play");
@@ -86,11 +86,11 @@ class Player {
     this.button.addEventListener("click", () => (stage.playing === this ? this.stop() : this.start()));
     this.seek.addEventListener("input", () => this.moveTo((this.seek.value / 1000) * this.end));
     stage.players.push(this);
-    this.load(music, this.button.getAttribute("aria-label").replace(/^Play /, ""));
+    this.load(music, label ?? this.button.getAttribute("aria-label").replace(/^Play /, ""));
   }
 
   // `music`: bpm, notes, and where there is a score the places of its onsets and its systems. The roll and the score
-  // are those that stand in the figure now.
+  // are those that stand in the figure now; `label` names what is played.
   load({ bpm, notes, places = [], systems = [] }, label) {
     Object.assign(this, { bpm, notes, places, systems, label });
     this.end = notes.reduce((end, note) => Math.max(end, note.onset + note.duration), 0);

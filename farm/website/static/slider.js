@@ -111,7 +111,7 @@
     figure.querySelector(".seek").setAttribute("aria-label", `Position in ${spoken}`);
     const wasPlaying = player !== null && stage.playing === player;
     if (player) player.load({ bpm: stop.bpm, notes }, spoken);
-    else player = new Player(figure, { bpm: stop.bpm, notes });
+    else player = new Player(figure, { bpm: stop.bpm, notes }, spoken);
     if (!wasPlaying) return;
     if (stage.piano) stage.piano.stop();
     clearTimeout(restarting);
