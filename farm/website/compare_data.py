@@ -9,6 +9,7 @@ recipe that was judged, the published one first; bits are those of held-out musi
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from farm import layout
@@ -82,28 +83,29 @@ def _other(storage: Storage, style: Evidence, run: str, row: dict[str, Any]) -> 
     history = read_history(storage.read_lines(layout.metrics(style.style, run)))
     if not history.epochs:
         return []
-    epoch, verdict, measures, take = whole(row.get("epoch")), row, _row_measures(row), None
-    try:
-        verdict = section(storage.read_json(layout.verdict(style.style, run)))
-        sampled = sampled_epochs(storage, style.style, run)
-        near = min(sampled, key=lambda one: (abs(one - (epoch or sampled[-1])), one), default=None)
-        if near is not None:
-            kept = section(storage.read_json(layout.sample_notes(style.style, run, near)))
+    epoch, measures, take = whole(row.get("epoch")), _row_measures(row), None
+    verdict, baseline = (_read(storage, key(style.style, run)) for key in (layout.verdict, layout.baseline))
+    level = section(verdict.get("human"))
+    measures |= {"copied_human": human(level.get("cov12")), "repetition_human": human(level.get("loop_share"))}
+    measures["ngram"] = number(baseline.get("bits_per_note"))
+    sampled = sampled_epochs(storage, style.style, run)
+    if sampled:
+        near = min(sampled, key=lambda one: (abs(one - (epoch or sampled[-1])), one))
+        kept = _read(storage, layout.sample_notes(style.style, run, near))
+        found = section(kept.get("measures")) if near == epoch else {}
+        measures |= {"copied": number(found.get("cov12")), "repetition": number(found.get("loop_share"))}
+        measures["longest"] = whole(section(found.get("longest")).get("notes"))
+        with suppress(TypeError, ValueError):  # samples that cannot be shown
             take = read_take(kept, near)
-            found, level = section(kept.get("measures")), section(verdict.get("human"))
-            if near == epoch:
-                measures |= {"copied": number(found.get("cov12")), "repetition": number(found.get("loop_share"))}
-                measures["longest"] = whole(section(found.get("longest")).get("notes"))
-            measures |= {
-                "copied_human": human(level.get("cov12")),
-                "repetition_human": human(level.get("loop_share")),
-            }
-        if storage.exists(layout.baseline(style.style, run)):
-            baseline = section(storage.read_json(layout.baseline(style.style, run)))
-            measures["ngram"] = number(baseline.get("bits_per_note"))
-    except (StorageError, TypeError, ValueError):
-        pass  # what could be read of it is shown; the run itself is none that ships
-    return [_run(style, str(row.get("recipe") or ""), verdict, epoch, history, measures, take)]
+    return [_run(style, str(row.get("recipe") or ""), verdict or row, epoch, history, measures, take)]
+
+
+def _read(storage: Storage, key: str) -> dict[str, Any]:
+    """Return a file's JSON object; empty where it is gone or none, for what can be read of the run is shown."""
+    try:
+        return section(storage.read_json(key))
+    except StorageError:
+        return {}
 
 
 def _row_measures(row: dict[str, Any]) -> dict[str, Any]:
