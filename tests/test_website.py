@@ -28,10 +28,11 @@ from farm.errors import StorageError
 from farm.storage import Storage
 from farm.website import figures, pianoroll, text
 from farm.website.evidence import History, read_history, take_epochs
-from farm.website.index_page import bits_bar
+from farm.website.index_rows import bits_bar
 from farm.website.origin import flatten
+from farm.website.shared_files import static_files
 from farm.website.wording import human, is_fit, page_name
-from farm.website.write import static_files, write_site
+from farm.website.write import write_site
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_the_index_shows_what_decides_and_what_to_do(farm: Storage) -> None:
     assert "3.1 % people 4.2 %" in told
     assert "1.14 MB" in told
     assert re.search(r"Pieces rejected 6\b", told)
-    assert "Training time, all styles 12 min 33 s" in told
+    assert "Time, all models: reading to judging 12 min 33 s" in told
 
 
 def test_a_style_page_holds_the_pick_its_neighbours_in_time_and_what_it_copied(farm: Storage) -> None:

@@ -23,7 +23,7 @@ from farm.website.counts import Corpus, NoteCounts, count_pieces
 from farm.website.text import number, whole
 
 _CATALOG_NAME = re.compile(r"catalog-[0-9]+\.json")
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAMPLE_NAME = re.compile(r".*/epoch-([0-9]+)\.json")
 _NATS = math.log(2)
 
@@ -124,7 +124,7 @@ def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: 
         return found
     found = _with_pieces(storage, found)
     run = run_of(found)
-    return _with_run(storage, found, run) if _RUN_NAME.fullmatch(run) else found
+    return _with_run(storage, found, run) if RUN_NAME.fullmatch(run) else found
 
 
 def run_of(found: Evidence) -> str:
@@ -168,8 +168,7 @@ def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
             found = replace(found, verdict={name: value for name, value in verdict.items() if name != "metrics"})
     except StorageError as error:
         problems.append(str(error))
-    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
-    sampled = tuple(sorted(int(name[1]) for name in names if name))
+    sampled = sampled_epochs(storage, style, run)
     takes = []
     for epoch in take_epochs(sampled, found.pick):
         try:
@@ -184,6 +183,12 @@ def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
         recipe=recipe,
         problems=tuple(problems),
     )
+
+
+def sampled_epochs(storage: Storage, style: str, run: str) -> tuple[int, ...]:
+    """Return the epochs whose snapshot was asked to compose, in order."""
+    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
+    return tuple(sorted(int(name[1]) for name in names if name))
 
 
 def take_epochs(sampled: tuple[int, ...], pick: int | None) -> list[int]:
