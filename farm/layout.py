@@ -146,3 +146,13 @@ def base_file(digest: str) -> str:
 def base_index(run: str) -> str:
     """Return what a base heard, indexed for the search for copies; safe to delete at any time."""
     return f"{CACHE}/bases/{run}.npz"
+
+
+def heat(style: str) -> str:
+    """Return what was measured when a style was published: its model on others' music, others' models on its own."""
+    return f"{CACHE}/heat/{style}.json"
+
+
+def excerpt(style: str, digest: str) -> str:
+    """Return the held-out notes of a style that every model is asked about; safe to delete at any time."""
+    return f"{CACHE}/excerpts/{style}-{digest}.json"

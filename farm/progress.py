@@ -16,34 +16,10 @@ from farm.scheduling.hearing import AKIN, TWICE, UNLICENSED
 from farm.scheduling.plan import Job
 from farm.scheduling.state import State, progress_of
 from farm.storage import Storage
-from farm.website.text import duration
+from farm.website.at_work import describe
 
 _LINE_EVERY_SECONDS = 15.0
 _TOLD = (AKIN, UNLICENSED, TWICE)  # reasons for not hearing a piece that a person should know
-
-
-def describe(facts: Mapping[str, Any]) -> str:
-    """Return the state of a stage in words, from what its worker told."""
-    stage = facts.get("stage", "")
-    if stage in ("train", BASE) and "epoch" in facts:
-        left = f", {duration(facts['seconds_left'])} left at most" if facts.get("seconds_left") else ""
-        loss, bits = facts.get("loss"), facts.get("val_bits_per_note")
-        loss_text = f"loss {loss:.3f}" if loss is not None else "loss not finite"
-        bits_text = f", held-out {bits:.2f} bits a note" if bits is not None else ""
-        return f"epoch {facts['epoch']} of {facts['max_epochs']}, {loss_text}{bits_text}{left}"
-    if stage == "read" and "done" in facts:
-        rate = f", {facts['pieces_per_second']:.1f} pieces/s" if facts.get("pieces_per_second") else ""
-        return f"reading batch {facts['done']} of {facts['total']} ({facts['files']} files){rate}"
-    if stage == "judge" and "done" in facts:
-        return f"listening to snapshot {facts['done']} of {facts['total']}"
-    words = {
-        "read": "reading",
-        "baseline": "counting n-grams",
-        "judge": "judging",
-        "publish": "publishing",
-        BASE: "choosing what to hear",
-    }
-    return words.get(stage, stage)
 
 
 def state_counts(states: Mapping[str, int]) -> list[str]:

@@ -37,9 +37,11 @@ DOORS = {
     "onnxruntime": {"catalog/examples/onnx_step.py"},
     "ai_edge_litert": {"catalog/examples/tflite_step.py"},
     "matplotlib": {
-        *("website/drawing.py", "website/figures.py", "website/corpus_figures.py", "website/trade_figure.py"),
+        *("website/drawing.py", "website/figures.py", "website/trade_figure.py"),
         "website/pick_figure.py",
     },
+    "PIL": {"website/growing.py"},
+    "verovio": {"website/engraving.py"},
     "jax": {"training"},
     "torch": {"training"},
     "numba": {"training", "corpus/compiled.py"},

@@ -9,13 +9,18 @@ from farm.composing.sampling import Network
 from farm.music.encoding import BEATS, COLUMN, PREDICTED, Encoding
 
 
-def bits_per_note(player: Network, encoding: Encoding, pieces: Sequence[np.ndarray]) -> float:
-    """Return the bits a note that a network gives to pieces it is shown note by note, STOP included.
+def bits_per_note(
+    player: Network, encoding: Encoding, pieces: Sequence[np.ndarray], fields: Sequence[str] | None = None
+) -> float:
+    """Return the bits a note that a network gives to pieces it is shown note by note, STOP included where they have it.
 
     Parameters
     ----------
     pieces
-        Event arrays, int16, shape (n_notes + 2, 7) each, with START and STOP. At least one note in all.
+        Event arrays, int16, shape (n_events, 7) each, from START to STOP or to any note before. At least one note in
+        all.
+    fields
+        What is counted of a note; None for all that the network predicts.
     """
     ordered = sorted(pieces, key=len, reverse=True)
     lengths = np.array([len(piece) - 1 for piece in ordered])
@@ -24,17 +29,18 @@ def bits_per_note(player: Network, encoding: Encoding, pieces: Sequence[np.ndarr
         padded[number, : len(piece)] = piece
         padded[number, len(piece) :] = piece[-1]
     state: Any = player.start(len(ordered))
-    nats = 0.0
+    nats, n_notes = 0.0, 0
     for step in range(int(lengths.max())):
         active = np.arange(len(ordered)) < np.searchsorted(-lengths, -step, side="left")
         state = player.feed(state, padded[:, step])
         following = padded[:, step + 1]
         sounding = active & (following[:, BEATS] < encoding.stop)
-        for name in encoding.fields:
+        n_notes += int(sounding.sum())
+        for name in fields or encoding.fields:
             counted = active if name == PREDICTED[0] else sounding
             if counted.any():
                 nats += _surprise(player.logits(state, name, following), following[:, COLUMN[name]], counted)
-    return nats / float(np.log(2)) / int((lengths - 1).sum())
+    return nats / float(np.log(2)) / n_notes
 
 
 def _surprise(logits: np.ndarray, target: np.ndarray, counted: np.ndarray) -> float:

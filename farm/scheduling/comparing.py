@@ -59,6 +59,7 @@ def compare(
         rivals[name] = Rival(name, one.work.recipe.network.kind, result["fit"], sizes, bits, trouble)
         rows[name] = {
             "recipe": name,
+            "run": one.run,
             "bytes": sizes,
             "val_bits_per_note": bits,
             "epoch": one.verdict["epoch"],

@@ -17,12 +17,15 @@ from farm.errors import BusyError, ChangedError, FarmError
 from farm.scheduling import ledger
 from farm.scheduling.comparing import compare, judged_runs
 from farm.scheduling.entries import make_entry
+from farm.scheduling.heat import measure_missing, measure_style
 from farm.scheduling.kinds import why_not_shipped
 from farm.scheduling.plan import PER_RECIPE, STAGES, key_of, one_recipe
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training import snapshots
 from farm.website.wording import seen_of
+
+_MOST_HEAT_SECONDS = 30.0  # for asking models about each other's music: what is left is asked at the end of a run
 
 
 def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -49,24 +52,28 @@ def publish(work: Work, receipts: Mapping[str, Any], failed: Mapping[str, tuple[
         # the run tells the report whose curve to show where there is no model
         failure = {"style": work.style, "stage": "judge", "message": message, "run": runs[0].run}
         shelf.publish(storage, [], [failure])
-        _write_site(storage)
+        _write_site(storage, is_at_work=True)
         return {"name": None, "why": why_not, "bytes": 0, "outputs": [layout.CURRENT]}
     entry = make_entry(storage, chosen.work, chosen.receipts, chosen.run, chosen.verdict, rows)
     shelf.publish(storage, [entry], [])
-    _write_site(storage)
+    models = (current_catalog(storage) or {}).get("models", [])
+    measure_style(storage, models, work.style, _MOST_HEAT_SECONDS)
+    _write_site(storage, is_at_work=True)
     file = _model(storage, work.style)["files"][0]
     name = file["path"].rsplit("/", 1)[-1]
     recipe = choice.recipe if len(rows) > 1 else None
     return {"name": name, "bytes": file["bytes"], "recipe": recipe, "outputs": [file["path"]]}
 
 
-def finish(storage: Storage, ended: Mapping[str, tuple[str, str]]) -> None:
-    """Bring the failures of a run into the catalog and the report.
+def finish(storage: Storage, ended: Mapping[str, tuple[str, str]], *, did_any: bool = True) -> None:
+    """Bring the failures of a run into the catalog, and the report up to date with all that its styles did at once.
 
     Parameters
     ----------
     ended
         For every style of the run the stage that failed and the message; both empty when it went well.
+    did_any
+        Whether the run did anything; after one that did not, the report is written only where it is not there.
     """
     before = current_catalog(storage)
     told = (before or {}).get("failures", [])
@@ -78,7 +85,8 @@ def finish(storage: Storage, ended: Mapping[str, tuple[str, str]]) -> None:
     is_news = bool(settled) or any(failure not in told for failure in failures)
     if is_news:
         shelf.publish(storage, [], failures, settled=settled)
-    if is_news or (before and not storage.exists(f"{layout.SITE}/index.html")):
+    asked = measure_missing(storage, (before or {}).get("models", []), _MOST_HEAT_SECONDS)
+    if is_news or (before and (did_any or asked or not storage.exists(f"{layout.SITE}/index.html"))):
         _write_site(storage)
 
 
@@ -182,7 +190,7 @@ def _model(storage: Storage, style: str) -> dict[str, Any]:
     return next(model for model in models if model["style"] == style)
 
 
-def _write_site(storage: Storage) -> None:
+def _write_site(storage: Storage, *, is_at_work: bool = False) -> None:
     from farm.website.write import write_site
 
-    write_site(storage)
+    write_site(storage, is_at_work=is_at_work)

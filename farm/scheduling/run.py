@@ -54,7 +54,8 @@ def run_farm(
         loop.run(make_executor)
         wanted = [state for state in states if state.wanted]
         if until == "publish":
-            finish(storage, {state.style: (state.stage_failed, state.error) for state in wanted})
+            ended = {state.style: (state.stage_failed, state.error) for state in wanted}
+            finish(storage, ended, did_any=any(state.ran for state in wanted))
         return wanted, base
 
 

@@ -2,25 +2,21 @@
 
 Conventions
 -----------
-As in `drawing`. All are drawn to one small size, so that they stand side by side on a desk and one below the other
-on a phone with letters as large as the page's small print.
+Drawn by hand as SVG that stands inside a page: a page has six of them, and a library takes longer for one than for all
+the rest of the page. All are drawn to one small size, so that they stand side by side on a desk and one below the other
+on a phone with letters as large as the page's small print. Colours come from the page's style sheet.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
-import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
 
-from farm.website.drawing import ACCENT, LINE, SETTINGS, finished
+from farm.website.scales import ticks
+from farm.website.text import visible
 
-_PALE = 0.45  # opacity of the bars that stand back
+_WIDTH, _HEIGHT = 266, 144
+_LEFT, _RIGHT, _TOP, _FOOT = 32, 262, 7, 117
 
 
 @dataclass(frozen=True)
@@ -40,40 +36,50 @@ class Bars:
     pale: frozenset[int] = frozenset()
 
 
-def bars(shown: Bars, name: str, label: str) -> Markup:
-    """Return bars as an SVG element; `name` is unique on the page, `label` the text alternative."""
-    with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(3.7, 2.0), dpi=72)
-        axes = figure.subplots()
-        figure.subplots_adjust(left=0.12, right=0.985, top=0.95, bottom=0.19)
-        top = max(shown.heights, default=0) or 1
-        axes.set_ylim(0, 1.06 * top)
-        axes.set_xlim(*shown.span)
-        _grid(axes, shown)
-        strong = [index for index in range(len(shown.lefts)) if index not in shown.pale]
-        _draw(axes, shown, strong, 1)
-        _draw(axes, shown, sorted(shown.pale), _PALE)
-        return finished(figure, name, label)
+def bars(shown: Bars, label: str) -> Markup:
+    """Return bars as an SVG element; `label` is the text alternative."""
+    top = 1.06 * (max(shown.heights, default=0) or 1)
+    strong = [index for index in range(len(shown.lefts)) if index not in shown.pale]
+    return Markup('<svg class="bars" role="img" aria-label="{}" viewBox="0 0 {} {}">{}{}{}{}</svg>').format(
+        visible(label), _WIDTH, _HEIGHT, _grid(shown, top),
+        _drawn(shown, top, strong, "strong"), _drawn(shown, top, sorted(shown.pale), "pale"), _names(shown),
+    )  # fmt: skip
 
 
-def _grid(axes: Axes, shown: Bars) -> None:
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color=LINE, linewidth=0.6)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(length=0)
-    axes.yaxis.set_major_locator(MaxNLocator(3, integer=not shown.is_share))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %" if shown.is_share else f"{value:,.0f}")
-    axes.set_xticks([place for place, _ in shown.ticks], [name for _, name in shown.ticks])
+def _grid(shown: Bars, top: float) -> Markup:
+    """Return the levels that bars reach up to: shares in per cent, or whole numbers."""
+    levels = [level for level in ticks(0.0, top, 3) if shown.is_share or level == int(level)]
+    return Markup("").join(
+        Markup('<path d="M{} {}H{}"/><text class="level" x="{}" y="{}">{}</text>').format(
+            _LEFT, f"{_y(level, top):.1f}", _RIGHT, _LEFT - 4, f"{_y(level, top) + 3:.1f}",
+            f"{100 * level:g} %" if shown.is_share else f"{level:,.0f}",
+        )
+        for level in levels
+    )  # fmt: skip
 
 
-def _draw(axes: Axes, shown: Bars, chosen: Sequence[int], opacity: float) -> None:
-    """Draw all chosen bars as one path: a hundred elements of their own would be most of the page."""
-    corners = [
-        np.array([(left, 0), (left, height), (left + shown.width, height), (left + shown.width, 0), (left, 0)])
-        for left, height in ((shown.lefts[index], shown.heights[index]) for index in chosen)
-        if height > 0
-    ]
-    if not corners:
-        return
-    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(corners)
-    axes.add_patch(PathPatch(Path(np.concatenate(corners), codes), facecolor=ACCENT, alpha=opacity, linewidth=0))
+def _drawn(shown: Bars, top: float, chosen: Sequence[int], kind: str) -> Markup:
+    """Return all chosen bars as one path: a hundred elements of their own would be most of the page."""
+    parts = []
+    for index in chosen:
+        left, right = (_x(shown.lefts[index] + wide, shown.span) for wide in (0.0, shown.width))
+        if shown.heights[index] > 0:
+            parts.append(f"M{left:.1f} {_FOOT}V{_y(shown.heights[index], top):.1f}H{right:.1f}V{_FOOT}z")
+    return Markup('<path class="{}" d="{}"/>').format(kind, "".join(parts)) if parts else Markup("")
+
+
+def _names(shown: Bars) -> Markup:
+    line = Markup('<path class="foot" d="M{} {}H{}"/>').format(_LEFT, _FOOT, _RIGHT)
+    return line + Markup("").join(
+        Markup('<text x="{}" y="{}">{}</text>').format(f"{_x(place, shown.span):.1f}", _FOOT + 10 + 10 * row, part)
+        for place, name in shown.ticks
+        for row, part in enumerate(visible(line) for line in name.split("\n"))
+    )
+
+
+def _x(place: float, span: tuple[float, float]) -> float:
+    return _LEFT + (place - span[0]) / (span[1] - span[0]) * (_RIGHT - _LEFT)
+
+
+def _y(height: float, top: float) -> float:
+    return _FOOT - height / top * (_FOOT - _TOP)

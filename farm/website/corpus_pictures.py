@@ -204,8 +204,7 @@ def _picture(title: str, unit: str, said: str, shown: Bars, rows: Iterable[tuple
     total = sum(number for _, number in rows)
     noun = "Notes" if shown.is_share else "Pieces"
     numbers = Grid((title, noun, "Share"), tuple((key, count(number), share(number / total)) for key, number in rows))
-    name = title.lower().replace(" ", "-")
-    return Picture(title, unit, said, bars(shown, name, f"{title}: {unit}. {said}"), numbers)
+    return Picture(title, unit, said, bars(shown, f"{title}: {unit}. {said}"), numbers)
 
 
 def _quantile(numbers: Sequence[int], part: float) -> int:

@@ -19,11 +19,11 @@ from farm.config import STYLE_NAME
 from farm.corpus.tables import read_pieces
 from farm.errors import StorageError
 from farm.storage import Storage
-from farm.website.counts import Corpus, NoteCounts, count_notes, count_pieces
+from farm.website.counts import Corpus, NoteCounts, count_pieces
 from farm.website.text import number, whole
 
 _CATALOG_NAME = re.compile(r"catalog-[0-9]+\.json")
-_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SAMPLE_NAME = re.compile(r".*/epoch-([0-9]+)\.json")
 _NATS = math.log(2)
 
@@ -62,19 +62,30 @@ class Take:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything known about one style."""
+    """Everything known about one style.
+
+    `takes` are a few snapshots for every page, `snapshots` all that the style's own page lets hear. The verdict is the
+    model's, or that of the run that failed.
+    """
 
     style: str
     model: dict[str, Any]
     failure: dict[str, Any]
+    verdict: dict[str, Any] = field(default_factory=dict)
     history: History = History()
     sampled_epochs: tuple[int, ...] = ()
     takes: tuple[Take, ...] = ()
+    snapshots: tuple[Take, ...] = ()
     corpus: Corpus | None = None
     note_counts: NoteCounts | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     copied_from: str = ""
     problems: tuple[str, ...] = ()
+
+    @property
+    def pick(self) -> int | None:
+        """The epoch that is published or would be: the one a person chose, else the rule's; None for none."""
+        return whole(section(self.verdict.get("overruled_by")).get("epoch", self.verdict.get("epoch")))
 
 
 def read_catalog(storage: Storage) -> dict[str, Any]:
@@ -108,12 +119,17 @@ def read_all(storage: Storage, catalog: dict[str, Any]) -> list[Evidence]:
 
 def read_evidence(storage: Storage, style: str, model: dict[str, Any], failure: dict[str, Any]) -> Evidence:
     """Return what the run folders and tables hold about one style; names that are no paths lead nowhere."""
-    found = Evidence(style, model, failure)
+    found = Evidence(style, model, failure, section(model.get("verdict")))
     if not STYLE_NAME.fullmatch(style):
         return found
     found = _with_pieces(storage, found)
-    run = str(model.get("run") or failure.get("run") or "")
-    return _with_run(storage, found, run) if _RUN_NAME.fullmatch(run) else found
+    run = run_of(found)
+    return _with_run(storage, found, run) if RUN_NAME.fullmatch(run) else found
+
+
+def run_of(found: Evidence) -> str:
+    """Return the name of the run that a style's page shows; empty when none is told."""
+    return str(found.model.get("run") or found.failure.get("run") or "")
 
 
 def _with_pieces(storage: Storage, found: Evidence) -> Evidence:
@@ -141,38 +157,20 @@ def _path_of(storage: Storage, own: pd.DataFrame, piece: str) -> str:
     return f"{path} ({style})" if path else ""
 
 
-def note_parts(storage: Storage, found: Evidence) -> list[str]:
-    """Return the keys of the parts that hold a style's notes; none for a name that is no style's."""
-    return storage.list(layout.notes_folder(found.style), ".parquet") if STYLE_NAME.fullmatch(found.style) else []
-
-
-def with_notes(storage: Storage, found: Evidence) -> Evidence:
-    """Return the evidence with the style's notes counted, where there are any.
-
-    Not part of `read_evidence`: it reads every note of the style, so it is left to when a page is made.
-    """
-    parts = note_parts(storage, found)
-    if found.corpus is None or not parts:
-        return found
-    try:
-        return replace(found, note_counts=count_notes(storage, parts))
-    except (StorageError, OSError, ValueError, KeyError, TypeError) as error:  # a foreign or torn Parquet file
-        problem = f"notes: cannot be read ({error}); delete {layout.notes_folder(found.style)} and run 'farm run' again"
-        return replace(found, problems=(*found.problems, problem))
-
-
 def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
     style, problems = found.style, list(found.problems)
     recipe: dict[str, Any] = {}
     try:
         if storage.exists(layout.run_recipe(style, run)):
             recipe = section(storage.read_json(layout.run_recipe(style, run)))
+        if not found.model and storage.exists(layout.verdict(style, run)):
+            verdict = section(storage.read_json(layout.verdict(style, run)))
+            found = replace(found, verdict={name: value for name, value in verdict.items() if name != "metrics"})
     except StorageError as error:
         problems.append(str(error))
-    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
-    sampled = tuple(sorted(int(name[1]) for name in names if name))
+    sampled = sampled_epochs(storage, style, run)
     takes = []
-    for epoch in take_epochs(sampled, whole(section(found.model.get("verdict")).get("epoch"))):
+    for epoch in take_epochs(sampled, found.pick):
         try:
             takes.append(read_take(storage.read_json(layout.sample_notes(style, run, epoch)), epoch))
         except (StorageError, TypeError, ValueError) as error:
@@ -185,6 +183,12 @@ def _with_run(storage: Storage, found: Evidence, run: str) -> Evidence:
         recipe=recipe,
         problems=tuple(problems),
     )
+
+
+def sampled_epochs(storage: Storage, style: str, run: str) -> tuple[int, ...]:
+    """Return the epochs whose snapshot was asked to compose, in order."""
+    names = (_SAMPLE_NAME.fullmatch(key) for key in storage.list(layout.samples(style, run), ".json"))
+    return tuple(sorted(int(name[1]) for name in names if name))
 
 
 def take_epochs(sampled: tuple[int, ...], pick: int | None) -> list[int]:

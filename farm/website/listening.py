@@ -12,16 +12,19 @@ from typing import Any
 
 from markupsafe import Markup
 
+from farm.music.encoding import FREE
 from farm.website import pianoroll
-from farm.website.evidence import Take
+from farm.website.engraving import engrave
+from farm.website.evidence import Sample, Take
 from farm.website.text import file_link, plural, script_data
 
-_BESIDE = 2  # samples shown of the snapshots beside the pick
+_BESIDE = 1  # samples shown of the snapshots beside the pick
+_NO_BARS = "This music is told by the clock and has no bars, so it is not engraved as a score."
 
 
 @dataclass(frozen=True)
 class SampleView:
-    """One sample: `id` is its place in the page's sound data, `sound` what stands there."""
+    """One sample: `id` is its place in the page's sound data, `sound` what stands there; `score` is its beginning."""
 
     id: int
     name: str
@@ -30,15 +33,17 @@ class SampleView:
     midi: str | None
     roll: Markup
     sound: dict[str, Any]
+    score: Markup | None = None
 
 
 @dataclass(frozen=True)
 class TakeView:
-    """The samples of one snapshot."""
+    """The samples of one snapshot; `note` says why there is no score where one could be looked for."""
 
     epoch: int
     label: str
     asked: str
+    note: str
     picked: bool
     samples: tuple[SampleView, ...]
 
@@ -63,14 +68,18 @@ def listening(takes: Sequence[Take], pick: int | None, midi: dict[int, str], up:
         shown = take.samples if picked else take.samples[:_BESIDE]
         first = sum(len(view.samples) for view in views)
         links = midi if take.epoch == pick else {}
-        samples = tuple(_sample(take, index, first, file_link(links.get(index + 1), up)) for index in range(len(shown)))
-        views.append(TakeView(take.epoch, _label(take.epoch, chosen, pick), asked(take), picked, samples))
+        samples = tuple(
+            _sample(take, index, first, file_link(links.get(index + 1), up), picked) for index in range(len(shown))
+        )
+        note = _NO_BARS if picked and take.metre == FREE else ""
+        views.append(TakeView(take.epoch, _label(take.epoch, chosen, pick), asked(take), note, picked, samples))
     return tuple(views)
 
 
-def sounds(views: Sequence[TakeView]) -> Markup:
-    """Return the notes of every shown sample as script data, in the order of their ids."""
-    return script_data([sample.sound for view in views for sample in view.samples])
+def sounds(views: Sequence[TakeView], others: Sequence[SampleView] = ()) -> Markup:
+    """Return the notes of every shown sample, and of others after them, as script data, in the order of their ids."""
+    shown = [sample for view in views for sample in view.samples]
+    return script_data([sample.sound for sample in (*shown, *others)])
 
 
 def lead(views: Sequence[TakeView], pick: int | None, fit: bool) -> str:
@@ -99,19 +108,30 @@ def asked(take: Take) -> str:
     return ", ".join(parts)
 
 
-def _sample(take: Take, index: int, first: int, link: str | None) -> SampleView:
+def how_it_ends(sample: Sample) -> str:
+    return "ends by itself" if sample.stopped else "cut off at the length asked for"
+
+
+def _sample(take: Take, index: int, first: int, link: str | None, is_engraved: bool) -> SampleView:
     sample, name = take.samples[index], f"Sample {index + 1}"
     n_bars = math.ceil(pianoroll.end_beat(sample.notes) / pianoroll.bar_beats(take.metre))
-    ends = "ends by itself" if sample.stopped else "cut off at the length asked for"
-    notes = [[round(onset, 4), round(length, 4), pitch, velocity] for onset, length, pitch, velocity in sample.notes]
+    shown = sample.notes[: pianoroll.MAX_NOTES]
+    notes = [[round(onset, 4), round(length, 4), pitch, velocity] for onset, length, pitch, velocity in shown]
+    sound: dict[str, Any] = {"bpm": take.tempo_bpm, "notes": notes}
+    score = (
+        engrave(shown, take.metre, f"score-{first + index}", f"Score of sample {index + 1}") if is_engraved else None
+    )
+    if score is not None:
+        sound |= {"places": score.places, "systems": score.systems}
     return SampleView(
         id=first + index,
         name=name,
         spoken=f"sample {index + 1} of epoch {take.epoch}",
-        said=f"{plural(len(notes), 'note')}, {plural(n_bars, 'bar')}, {ends}",
+        said=f"{plural(len(sample.notes), 'note')}, {plural(n_bars, 'bar')}, {how_it_ends(sample)}",
         midi=link,
-        roll=pianoroll.draw(sample.notes, take.metre, name),
-        sound={"bpm": take.tempo_bpm, "notes": notes},
+        roll=pianoroll.draw(shown, take.metre, name),
+        sound=sound,
+        score=score.svg if score else None,
     )
 
 

@@ -90,13 +90,13 @@ def candidates_table(candidates: list[dict[str, Any]], pick: int | None) -> Grid
     known = dict.fromkeys([*_MEASURES, *(name for row in numbered for name in row if name != "epoch")])
     names = [name for name in known if any(number(row.get(name)) is not None for row in numbered)]
     rows = tuple(
-        (str(whole(row["epoch"])), _judged(row), *(_measure(row.get(name)) for name in names)) for row in numbered
+        (str(whole(row["epoch"])), judged(row), *(_measure(row.get(name)) for name in names)) for row in numbered
     )
     marked = tuple(index for index, row in enumerate(numbered) if whole(row["epoch"]) == pick)
     return Grid(("epoch", "judged", *(_MEASURES.get(name, name.replace("_", " ")) for name in names)), rows, marked)
 
 
-def _judged(row: dict[str, Any]) -> str:
+def judged(row: dict[str, Any]) -> str:
     """Return what the verdict says of a snapshot; nothing when it was not judged."""
     faults = [word for name, word in _FAULTS.items() if row.get(name) is True]
     faults += ["too near to where training broke"] if row.get("safe") is False else []

@@ -15,6 +15,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from farm.website.text import visible
+
 _PLACE = re.compile(r"translate\((-?[\d.]+), (-?[\d.]+)\) scale\((-?[\d.]+), (-?[\d.]+)\)")
 _MARGIN = re.compile(r"translate\((-?[\d.]+), (-?[\d.]+)\)")
 _STROKE = re.compile(r"M-?[\d.]+ -?[\d.]+ L-?[\d.]+ -?[\d.]+")
@@ -88,7 +90,7 @@ def for_page(svg: str, onsets: Sequence[tuple[float, Sequence[str]]], name: str,
             "<defs>{}</defs>{}{}"
             '<line class="cursor" x1="0" x2="0" y1="0" y2="0" visibility="hidden"/></svg>'
         ).format(
-            label, -left, -top, *box.groups(), *(round(int(side) / 25) for side in box.groups()),
+            visible(label), -left, -top, *box.groups(), *(round(int(side) / 25) for side in box.groups()),
             _defined(page, glyphs), _joined_lines(page), Markup("".join(page.shapes)),
         ),
         places=tuple((round(beat, 3), x + _NOTEHEAD_UNITS, system) for beat, (system, x) in places),
@@ -130,6 +132,7 @@ def _use(node: ElementTree.Element, page: _Page, name: str, note: str) -> None:
 
 def _shape(node: ElementTree.Element, tag: str, page: _Page) -> None:
     width, drawn = node.get("stroke-width", ""), node.get("d", "")
+    width = width if re.fullmatch(r"[\d.]+", width) else "1"
     if tag == "path" and _STROKE.fullmatch(drawn) and not node.get("stroke-dasharray"):
         page.lines.setdefault(width, []).append(drawn.replace(" L", "L"))
         if page.systems:
@@ -167,7 +170,7 @@ def _defined(page: _Page, glyphs: dict[str, ElementTree.Element]) -> Markup:
 
 def _joined_lines(page: _Page) -> Markup:
     return Markup("").join(
-        Markup('<path fill="none" stroke-width="{}" d="{}"/>').format(width or "1", Markup("".join(lines)))
+        Markup('<path fill="none" stroke-width="{}" d="{}"/>').format(width, Markup("".join(lines)))
         for width, lines in page.lines.items()
     )
 

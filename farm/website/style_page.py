@@ -12,11 +12,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from farm.website import figures, listening, measures, origin
+from farm.website import figures, listening, measures, origin, shipping
+from farm.website.copied import Copy
+from farm.website.copy_section import CopySection, copy_section
 from farm.website.corpus_section import CorpusSection, corpus_section
 from farm.website.evidence import Evidence, records, section
+from farm.website.growing import Growing, growing
 from farm.website.measures import Fact
 from farm.website.recipes_section import RecipesSection, recipes_section
+from farm.website.slider import Slider, slider
 from farm.website.text import MISSING, count, decimals, duration, number, share, size, whole
 from farm.website.wording import (
     Mark,
@@ -47,73 +51,109 @@ class StylePage:
     failure_lines: tuple[str, ...]
     problems: tuple[str, ...]
     reason: str
+    chosen: str
     flags: tuple[str, ...]
     facts: tuple[Fact, ...]
     listen: str
     takes: tuple[listening.TakeView, ...]
+    slider: Slider | None
     sounds: Markup
+    pictures: str
+    growing: Growing | None
     figure: Markup
     caption: str
     epochs: measures.Grid
     candidates: measures.Grid | None
     quality: measures.Grid | None
-    longest_copy: str
+    copies: CopySection | None
     recipes: RecipesSection | None
     corpus: CorpusSection
     sources: tuple[origin.SourceView, ...]
     files: tuple[origin.FileView, ...]
+    precisions: measures.Grid | None
+    shipped: str
     decisions: measures.Grid | None
     lineage: tuple[tuple[str, str], ...]
     neighbours: tuple[tuple[str, str, str], ...]
     made_from: str
 
 
-def style_page(style: Evidence, midi: dict[int, str], neighbours: Mapping[str, Evidence]) -> StylePage:
+def style_page(
+    style: Evidence, midi: dict[int, str], neighbours: Mapping[str, Evidence], copy: Copy | None = None
+) -> StylePage:
     """Return the page of one style.
 
     Parameters
     ----------
+    style
+        With its notes and snapshots, as `farm.website.made_from` reads them.
     midi
         Keys of the MIDI files of the pick's samples, by the sample's number from 1.
     neighbours
         The styles before ('prev') and after ('next') in the catalog, where there are any.
+    copy
+        The longest copied passage and its source, where both are at hand.
     """
-    model, verdict = style.model, section(style.model.get("verdict"))
+    model, verdict, pick = style.model, style.verdict, style.pick
     quality = section(model.get("quality"))
-    pick = whole(verdict.get("epoch"))
     marks = _marks(style, verdict, quality, pick)
     takes = listening.listening(style.takes, pick, midi, _UP)
+    copies = copy_section(style, copy, sum(len(take.samples) for take in takes))
     version, run = whole(model.get("version")), model.get("run")
     return StylePage(
         title=title_of(style),
         heading=title_of(style),
         style=style.style,
         root="../",
-        badges=(verdict_mark(verdict), status_mark(model)) if model else (Mark("not finished", "bad", 0),),
+        badges=_badges(model, verdict),
         failure_stage=stage_of(style.failure),
         failure_lines=message_lines(style.failure) if style.failure else (),
         problems=style.problems,
-        reason=_sentence(verdict.get("reason")),
+        reason=_reason(verdict, style.failure),
+        chosen=_chosen(verdict),
         flags=flags(verdict.get("flags")),
         facts=_facts(style, verdict, quality) if model else (),
-        listen=listening.lead(takes, pick, is_fit(verdict)),
+        listen=listening.lead(takes, pick, is_fit(verdict) or bool(verdict.get("overruled_by"))),
         takes=takes,
-        sounds=listening.sounds(takes),
+        slider=slider(style),
+        sounds=listening.sounds(takes, copies.sides if copies else ()),
+        pictures=f"../pictures/{page_name(style.style).removesuffix('.html')}",
+        growing=growing(style.history, style.snapshots, marks),
         figure=figures.curves(style.history, marks),
         caption=_caption(marks),
         epochs=measures.epochs_table(style.history, style.sampled_epochs, pick),
         candidates=measures.candidates_table(records(verdict.get("candidates")), pick),
         quality=measures.quality_table(quality),
-        longest_copy=measures.longest_copy(section(quality.get("longest_copy")), style.copied_from),
+        copies=copies,
         recipes=recipes_section(model),
         corpus=corpus_section(style),
         sources=tuple(origin.source_view(source) for source in records(section(model.get("corpus")).get("sources"))),
         files=tuple(origin.file_view(file, _UP) for file in records(model.get("files"))),
+        precisions=shipping.precision_table(model.get("precision_loss")),
+        shipped=shipping.against_shipped(model),
         decisions=measures.decisions_table(records(model.get("decisions"))),
         lineage=origin.lineage_pairs(style),
         neighbours=tuple((way, title_of(other), page_name(other.style)) for way, other in neighbours.items()),
         made_from="No model is published yet." if version is None else f"Version {version}, from run {run}.",
     )
+
+
+def _badges(model: dict[str, Any], verdict: dict[str, Any]) -> tuple[Mark, ...]:
+    if not model:
+        return (Mark("not finished", "bad", 0), *([verdict_mark(verdict)] if verdict else []))
+    compared = shipping.outcome_mark(model)
+    return (verdict_mark(verdict), status_mark(model), *([compared] if compared else []))
+
+
+def _chosen(verdict: dict[str, Any]) -> str:
+    """Return whose choice the published epoch is, where it is not the rule's."""
+    overruled = section(verdict.get("overruled_by"))
+    if not overruled:
+        return ""
+    rule = whole(overruled.get("picked", verdict.get("epoch")))
+    told = f"A person chose epoch {overruled.get('epoch')}"
+    told += "; the rule picked none" if rule is None else f" over the rule’s epoch {rule}"
+    return f"{told}: {overruled.get('why') or 'no reason was left'}"
 
 
 def _marks(style: Evidence, verdict: dict[str, Any], quality: dict[str, Any], pick: int | None) -> figures.Marks:
@@ -146,12 +186,15 @@ def _caption(marks: figures.Marks) -> str:
     return " ".join(parts)
 
 
-def _sentence(reason: Any) -> str:
-    return " ".join(str(part) for part in reason) if isinstance(reason, list) else str(reason or "")
+def _reason(verdict: dict[str, Any], failure: dict[str, Any]) -> str:
+    """Return the sentence of the verdict; empty where the failure has said it."""
+    reason = verdict.get("reason")
+    told = " ".join(str(part) for part in reason) if isinstance(reason, list) else str(reason or "")
+    return "" if told and told in str(failure.get("message")) else told
 
 
 def _facts(style: Evidence, verdict: dict[str, Any], quality: dict[str, Any]) -> tuple[Fact, ...]:
-    epoch, last = whole(verdict.get("epoch")), style.history.epochs[-1:]
+    epoch, last = style.pick, style.history.epochs[-1:]
     bits, ngram = quality.get("val_bits_per_note"), quality.get("ngram_bits_per_note")
     file, network = model_file(style.model), section(style.model.get("network"))
     confidence, cost = number(verdict.get("confidence")), section(style.model.get("cost"))

@@ -41,7 +41,7 @@ def page(browser):
     """An empty page; whatever it complains of, and whatever it asks of any network, fails the test."""
     context = browser.new_context(offline=True, accept_downloads=True)
     page = context.new_page()
-    problems = []
+    problems = page.problems = []
     page.on("console", lambda message: problems.append(f"console: {message.type}: {message.text}"))
     page.on("pageerror", lambda error: problems.append(f"error: {error}"))
     page.on("request", lambda request: problems.append(request.url) if not is_local(request.url) else None)
