@@ -134,7 +134,8 @@ class Reviewing:
                 seen=decision.seen,
             )
         except BusyError as error:
-            raise BusyError(f"{error}. {_UNSEEN}") from error
+            who = str(error).partition(";")[0]
+            raise BusyError(f"Nothing can be decided while a farm is at work here. {_UNSEEN} ({who})") from error
         return {"told": told}
 
     def retrain(self, wish: Retraining) -> dict[str, Any]:

@@ -82,7 +82,10 @@ def test_a_style_of_which_nothing_is_fit_can_be_overruled_from_its_page(storage)
 
 def test_while_a_farm_runs_nothing_is_recorded_and_the_answer_says_so(storage):
     seen = seen_by(storage, "hill")
-    with ledger.owned(storage), pytest.raises(BusyError, match=r"already working .* Nothing was recorded"):
+    with (
+        ledger.owned(storage),
+        pytest.raises(BusyError, match=r"while a farm is at work here\. Nothing was recorded.*process"),
+    ):
         Reviewing(storage).decide(Decision(**DECISION, seen=seen))
     assert model_of(storage, "hill")["status"] == "rejected"
     Reviewing(storage).decide(Decision(**DECISION, seen=seen))

@@ -12,6 +12,7 @@ from farm.catalog.publish import publish
 from farm.catalog.verify import verify
 from farm.scheduling import ledger, retraining
 from farm.scheduling.publishing import current_catalog, decide
+from tests.browser.axe import grave_findings
 from tests.served import START, Served, served
 from tests.small_catalog import entry
 from tests.small_farm import copied_farm
@@ -132,7 +133,7 @@ def test_while_a_farm_runs_it_is_shown_and_nothing_is_lost(page, review, storage
         assert "A farm is running" in page.inner_text(".review-state")
         assert "epoch 2 of 4" in page.inner_text(".review-work")
         opened(page, review, "hill")
-        assert "already working" in decided(page, "approve", "good")
+        assert "while a farm is at work" in decided(page, "approve", "good")
         assert page.input_value(".review-form textarea") == "good"
         page.wait_for_selector(".review-live:text('epoch 2 of 4')")
     page.click(".review-form [type=submit]")
@@ -207,8 +208,26 @@ def test_every_control_has_a_name_and_keys_reach_it(page, review):
     ids = "() => [...document.querySelectorAll('[id]')].map((one) => one.id)"
     found = page.evaluate(ids)
     assert len(found) == len(set(found))
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "no wider than a phone"
+    page.locator("#review-epoch-to-ship").focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, review, storage, scheme):
+    page.emulate_media(color_scheme=scheme)
+    with ledger.owned(storage):
+        ledger.report_progress(storage, "hill", "tiny", stage="train", epoch=2, max_epochs=4, loss=1.5)
+        page.reload()
+        page.wait_for_selector(".review-work progress")
+        assert grave_findings(page) == []
+    opened(page, review, "hill")
+    page.get_by_role("button", name="Compose").click()
+    page.wait_for_selector(".review-stage:not([hidden])")
+    page.click("[data-kind=overrule]")
+    assert grave_findings(page) == []
 
 
 def test_a_browser_that_was_not_let_in_sees_nothing(browser, review):

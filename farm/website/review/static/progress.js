@@ -29,6 +29,7 @@ class Progress {
     this.heading = make("h2", { id: "review-now" }, "Now");
     this.body = make("div", {});
     this.panel = make("section", { class: "review-panel", "aria-labelledby": "review-now" }, this.heading, this.body);
+    document.querySelector(".notice.work")?.remove(); // what the page told when it was written
     document.querySelector("main h1").after(this.panel);
     this.first = null;
     this.shown = "";
