@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_catalog import ARCHITECTURE, entry, model_of, network
 
 from farm import layout
 from farm.catalog import entry as entries
@@ -26,6 +25,7 @@ from farm.catalog.verify import verify
 from farm.errors import FarmError, IntegrityError, StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
+from tests.small_catalog import ARCHITECTURE, entry, model_of, network
 
 CARD = {"style": "bach", "licence": "CC0-1.0", "title": "Bäch"}
 

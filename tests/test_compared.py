@@ -1,7 +1,6 @@
 """A new model against the one that ships: how it stands, the gate for a worse one, and what was shipped."""
 
 import pytest
-from small_catalog import entry, model_of
 
 from farm import layout
 from farm.catalog.compared import NOISE_BITS, compared
@@ -10,6 +9,7 @@ from farm.catalog.publish import current, decide, known_models, publish
 from farm.errors import FarmError
 from farm.scheduling.publishing import record_shipped
 from farm.storage import Storage
+from tests.small_catalog import entry, model_of
 
 
 def changed(seed=1, fit=True, **quality):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_catalog import ARCHITECTURE, network
 
 from farm.catalog.composer import Wish, compose_file, compose_files, numbered
 from farm.catalog.model_file import open_model, pack_model
@@ -17,6 +16,7 @@ from farm.errors import FarmError
 from farm.music.encoding import Encoding
 from farm.piece import compose_pieces
 from farm.storage import Storage
+from tests.small_catalog import ARCHITECTURE, network
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")  # Debian's timgm6mb-soundfont
 
