@@ -234,6 +234,15 @@ def test_lengths_are_checked_before_anything_is_read():
         open_model(PACKED, "0" * 64)
 
 
+def test_a_newer_format_is_told_before_anything_else():
+    """Another format may differ in every way; that the file is whole is not known then."""
+    newer = hostile(lambda header: edit(header, "__metadata__", "format", value="2"))
+    more = hostile(lambda header: header["__metadata__"].update(format="3", licence="new key"))
+    for data, told in ((newer, "'2'"), (more, "'3'")):
+        with pytest.raises(IntegrityError, match=rf"its format is {told}, this version reads '1'; use a newer farm$"):
+            open_model(data)
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     for path in (tmp_path / "none.farm.safetensors", tmp_path):
         with pytest.raises(StorageError, match="missing or no file"):

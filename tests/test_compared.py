@@ -71,6 +71,7 @@ def test_a_worse_model_passes_only_with_a_written_reason(tmp_path):
     assert decision["although"] == "rights of version 1 ran out"
     assert model_of(storage)["decisions"][-1] == decision
     assert ship(storage, tmp_path / "pack")["models"][0]["version"] == 2
+    assert "Worse than version 1" in (tmp_path / "pack" / "cards" / "bach.md").read_text()
 
 
 def test_a_better_model_needs_no_second_reason(tmp_path):

@@ -1,7 +1,8 @@
-"""A SoundFont instead of the built-in tone, and several pieces at once: what `farm compose` writes."""
+"""What `farm compose` writes and refuses: SoundFonts, several pieces at once, primers, wishes that cannot be met."""
 
 import io
 import os
+import re
 import shutil
 import wave
 from pathlib import Path
@@ -91,6 +92,28 @@ def test_each_of_several_pieces_is_what_it_is_alone(tmp_path):
         assert Path(one["output"]).read_bytes() == alone
         assert one["seed"] == facts["seed"] == 11 + number
     assert len({Path(one["output"]).read_bytes() for one in told}) == 3
+    assert not (tmp_path / "a.mid").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"not a midi file", "not-music: starts with b'not a midi f'; name another"),
+        (b"", "not-music: the file is empty; name another"),
+        (b"MThd" + bytes([0, 0, 0, 6, 0, 0, 0, 1, 1, 224]) + b"MTrk" + bytes([0, 0, 0, 4, 0, 255, 47, 0]), "no-notes"),
+    ],
+)
+def test_a_primer_without_music_is_told(tmp_path, data, told):
+    (tmp_path / "m.farm.safetensors").write_bytes(
+        pack_model(network(), ARCHITECTURE, Encoding(), {"style": "bach"}, "float32")
+    )
+    primer = tmp_path / "primer.mid"
+    primer.write_bytes(data)
+    with pytest.raises(FarmError, match=re.escape(f"{primer}: {told}")) as error:
+        compose_pieces(
+            str(tmp_path / "m.farm.safetensors"), tmp_path / "a.mid", Wish(notes=9), Storage(tmp_path), primer
+        )
+    assert error.value.exit_code == 2
     assert not (tmp_path / "a.mid").exists()
 
 
