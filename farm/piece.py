@@ -7,7 +7,7 @@ import numpy as np
 
 from farm.catalog.composer import Primer, Wish, compose_files, numbered
 from farm.catalog.model_file import ENDING, Model, open_model
-from farm.errors import FarmError
+from farm.errors import FarmError, ReadError
 from farm.music.encoding import Encoding, encode
 from farm.storage import Storage
 
@@ -69,7 +69,10 @@ def _read_primer(path: Path, encoding: Encoding) -> Primer:
         data = path.read_bytes()
     except OSError as error:
         raise FarmError(f"{path}: {error.strerror}; name a MIDI file or score as primer") from error
-    reading = read_file(data, path.name)[0]
+    try:
+        reading = read_file(data, path.name)[0]
+    except ReadError as error:
+        raise FarmError(f"{path}: {error}; name another MIDI file or score as primer") from error
     described = describe([reading], Filters())
     (failure,) = described.facts["failure"]
     if failure:

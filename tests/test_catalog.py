@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_catalog import ARCHITECTURE, entry, model_of, network
 
 from farm import layout
 from farm.catalog import entry as entries
@@ -26,6 +25,7 @@ from farm.catalog.verify import verify
 from farm.errors import FarmError, IntegrityError, StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
+from tests.small_catalog import ARCHITECTURE, entry, model_of, network
 
 CARD = {"style": "bach", "licence": "CC0-1.0", "title": "Bäch"}
 
@@ -232,6 +232,15 @@ def test_lengths_are_checked_before_anything_is_read():
             open_model(data)
     with pytest.raises(IntegrityError, match="published was"):
         open_model(PACKED, "0" * 64)
+
+
+def test_a_newer_format_is_told_before_anything_else():
+    """Another format may differ in every way; that the file is whole is not known then."""
+    newer = hostile(lambda header: edit(header, "__metadata__", "format", value="2"))
+    more = hostile(lambda header: header["__metadata__"].update(format="3", licence="new key"))
+    for data, told in ((newer, "'2'"), (more, "'3'")):
+        with pytest.raises(IntegrityError, match=rf"its format is {told}, this version reads '1'; use a newer farm$"):
+            open_model(data)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

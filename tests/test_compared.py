@@ -1,7 +1,6 @@
 """A new model against the one that ships: how it stands, the gate for a worse one, and what was shipped."""
 
 import pytest
-from small_catalog import entry, model_of
 
 from farm import layout
 from farm.catalog.compared import NOISE_BITS, compared
@@ -10,6 +9,7 @@ from farm.catalog.publish import current, decide, known_models, publish
 from farm.errors import FarmError
 from farm.scheduling.publishing import record_shipped
 from farm.storage import Storage
+from tests.small_catalog import entry, model_of
 
 
 def changed(seed=1, fit=True, **quality):
@@ -71,6 +71,7 @@ def test_a_worse_model_passes_only_with_a_written_reason(tmp_path):
     assert decision["although"] == "rights of version 1 ran out"
     assert model_of(storage)["decisions"][-1] == decision
     assert ship(storage, tmp_path / "pack")["models"][0]["version"] == 2
+    assert "Worse than version 1" in (tmp_path / "pack" / "cards" / "bach.md").read_text()
 
 
 def test_a_better_model_needs_no_second_reason(tmp_path):

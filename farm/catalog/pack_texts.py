@@ -147,7 +147,7 @@ def card(model: Mapping[str, Any]) -> str:
     quality, corpus, lineage, verdict = (model[name] for name in ("quality", "corpus", "lineage", "verdict"))
     file = model["files"][0]
     loss = model["precision_loss"].get(file["precision"]) or {}
-    copy = quality["longest_copy"] or {}
+    copy, stands = quality["longest_copy"] or {}, model["compared"] or {"why": "the first that is approved"}
     unit = "chords" if copy.get("view") == "chords" else "notes"
     facts = [
         ("file", f"`{file['path']}`, {file['precision']}, {file['bytes']:,} bytes"),
@@ -158,6 +158,7 @@ def card(model: Mapping[str, Any]) -> str:
         ("repetition, and people's", f"{_number(quality['repetition'])}, {_number(quality['repetition_human'])}"),
         ("copied, and people's", f"{_number(quality['copied'])}, {_number(quality['copied_human'])}"),
         ("longest copy", f"{copy['notes']} {unit} of {copy['piece']}" if copy.get("notes") else "none"),
+        ("beside the version before it", stands["why"]),
         ("corpus", f"{corpus['pieces']:,} pieces, {corpus['notes']:,} notes, {_number(corpus['hours'])} hours"),
         ("licence", model["licence"]),
         ("recipe, seed", f"{_name(lineage['recipe'])}, {lineage['seed']}"),

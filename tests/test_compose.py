@@ -1,14 +1,14 @@
-"""A SoundFont instead of the built-in tone, and several pieces at once: what `farm compose` writes."""
+"""What `farm compose` writes and refuses: SoundFonts, several pieces at once, primers, wishes that cannot be met."""
 
 import io
 import os
+import re
 import shutil
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_catalog import ARCHITECTURE, network
 
 from farm.catalog.composer import Wish, compose_file, compose_files, numbered
 from farm.catalog.model_file import open_model, pack_model
@@ -17,6 +17,7 @@ from farm.errors import FarmError
 from farm.music.encoding import Encoding
 from farm.piece import compose_pieces
 from farm.storage import Storage
+from tests.small_catalog import ARCHITECTURE, network
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")  # Debian's timgm6mb-soundfont
 
@@ -91,6 +92,28 @@ def test_each_of_several_pieces_is_what_it_is_alone(tmp_path):
         assert Path(one["output"]).read_bytes() == alone
         assert one["seed"] == facts["seed"] == 11 + number
     assert len({Path(one["output"]).read_bytes() for one in told}) == 3
+    assert not (tmp_path / "a.mid").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"not a midi file", "not-music: starts with b'not a midi f'; name another"),
+        (b"", "not-music: the file is empty; name another"),
+        (b"MThd" + bytes([0, 0, 0, 6, 0, 0, 0, 1, 1, 224]) + b"MTrk" + bytes([0, 0, 0, 4, 0, 255, 47, 0]), "no-notes"),
+    ],
+)
+def test_a_primer_without_music_is_told(tmp_path, data, told):
+    (tmp_path / "m.farm.safetensors").write_bytes(
+        pack_model(network(), ARCHITECTURE, Encoding(), {"style": "bach"}, "float32")
+    )
+    primer = tmp_path / "primer.mid"
+    primer.write_bytes(data)
+    with pytest.raises(FarmError, match=re.escape(f"{primer}: {told}")) as error:
+        compose_pieces(
+            str(tmp_path / "m.farm.safetensors"), tmp_path / "a.mid", Wish(notes=9), Storage(tmp_path), primer
+        )
+    assert error.value.exit_code == 2
     assert not (tmp_path / "a.mid").exists()
 
 
