@@ -92,14 +92,14 @@ def test_of_many_snapshots_a_page_takes_some_and_always_those_that_matter(n_epoc
 def test_a_page_of_500_epochs_and_long_samples_stays_small_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     add_run(storage, STYLE, "r1", 500, [])
-    long = tune(1, bars=300)
-    for epoch in range(5, 501, 5):
-        sampled(storage, "r1", epoch, [long] * 4)
+    long = tune(1, bars=170)
+    for epoch in range(10, 501, 10):
+        sampled(storage, "r1", epoch, [long] * 2)
     verdict = model(storage, STYLE, "r1")["verdict"] | {"epoch": 250}
     _, html = farmed(tmp_path, model(storage, STYLE, "r1", verdict=verdict))
     assert len(html.encode()) < MOST_PAGE_BYTES
     told = words(html)
-    assert "48 of 100 snapshots, 1 sample of 4, the first 833 notes of each" in told
+    assert "48 of 50 snapshots, 1 sample of 2, the first 833 notes of each" in told
     gif = storage.read_bytes(f"{layout.SITE}/pictures/{STYLE}.gif")
     assert len(gif) <= growing.MOST_BYTES
 
