@@ -483,7 +483,12 @@ def test_sizes_and_losses_stand_by_precision() -> None:
         ),
         (
             {"version": 3, "comparable": False, "delta_bits": 1.0, "outcome": "not comparable", "why": "Other music."},
-            "Against version 3, which shipped: not comparable. Other music.",
+            "Other music.",
+            "warn",
+        ),
+        (
+            {"version": 3, "comparable": False, "delta_bits": None, "outcome": "not comparable"},
+            "Against version 3, which shipped: not comparable.",
             "warn",
         ),
         ({"outcome": "same", "delta_bits": 0.0}, "Against the version that shipped: same, the same bits a note.", ""),
