@@ -1,5 +1,6 @@
 """The index of the report: every style in one table, at work or not, and what a farm of odd styles makes of it."""
 
+import json
 import re
 from typing import Any
 
@@ -18,7 +19,7 @@ from farm.website.write import write_site
 @pytest.fixture(autouse=True)
 def no_style_pages(monkeypatch):
     """These tests are about the other pages, which are made in a moment."""
-    monkeypatch.setattr(write, "style_files", lambda *_: {})
+    monkeypatch.setattr(write, "style_files", lambda *_: ())
 
 
 def rows(html: str) -> list[str]:
@@ -155,7 +156,9 @@ def test_ten_thousand_rejects_a_single_piece_and_a_single_epoch_are_told_in_few_
     storage = Storage(tmp_path)
     add_pieces(storage, "many", {"read": 1, "rejected": 10_000})
     add_run(storage, "many", "1f2e", 1, [1])
-    add_run(storage, "long", "2a2a", 500, [1, 250, 500])
+    add_run(storage, "long", "2a2a", 1, [1, 250, 500])
+    lines = [json.dumps({"epoch": epoch, "val_bits_per_note": 5.0}) for epoch in range(1, 501)]
+    storage.write_text(layout.metrics("long", "2a2a"), "\n".join(lines))
     one = model(storage, "many", "1f2e", verdict={"epoch": 1, "verdict": "healthy"})
     publish(storage, 1, [one, model(storage, "long", "2a2a")], [])
     write_site(storage)

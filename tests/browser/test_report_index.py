@@ -39,7 +39,7 @@ FOCUSED = "[document.activeElement.tagName, getComputedStyle(document.activeElem
 def no_style_pages():
     """These tests are about the other pages, which are made in a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write, "style_files", lambda *_: {})
+        patch.setattr(write, "style_files", lambda *_: ())
         yield
 
 
