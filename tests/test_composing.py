@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_music import tune
 
+from farm.composing.beams import beams
 from farm.composing.guard import MAX_CHORD_NOTES, MAX_SILENT_BARS
 from farm.composing.notation import Sheet, nearest_signature, spelled, split_length
 from farm.composing.render import playable, render, transposed
@@ -408,6 +409,26 @@ def test_musicxml_reads_back_with_ties_chords_triplets_and_two_staves(tmp_path):
     assert {key.sharps for key in score.recurse().getElementsByClass("KeySignature")} == {-1}
     for measure in score.recurse().getElementsByClass("Measure"):
         assert float(measure.duration.quarterLength) == 4
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([1, 2, 3, 4, 6, 8, 9, 12, 18]))), st.sampled_from([12, 18])
+)
+def test_beams_begin_and_end_within_their_group(gaps, group):
+    notes, at = [], 0
+    for gap, length in gaps:
+        notes.append((at + gap, length))
+        at += gap + length
+    running = {}
+    for (start, length), states in zip(notes, beams(notes, group), strict=True):
+        assert len(states) in (0, {1: 3, 2: 2, 3: 2, 4: 1, 6: 1, 9: 1}.get(length, 0))
+        for level, state in enumerate(states):
+            assert (state in ("continue", "end")) == (level in running)
+            assert level not in running or running[level] == start // group
+            if state in ("begin", "continue"):
+                running[level] = start // group
+            running.pop(level, None) if state == "end" else None
+    assert not running
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 
+from farm.composing.beams import beams, group_length
 from farm.composing.notation import (
     MAX_VOICES,
     PER_BEAT,
@@ -51,7 +52,8 @@ def musicxml(notes: np.ndarray, sheet: Sheet) -> bytes:
                     continue
                 if len(measure.findall("note")) > 0:
                     _add(ET.SubElement(measure, "backup"), "duration", str(bar))
-                _write_voice(measure, chords, span, (staff, voice + 1, len(staves)), fifths, signs)
+                place = (staff, voice + 1, len(staves))
+                _write_voice(measure, chords, span, place, (fifths, group_length(sheet.metre)), signs)
     barline = ET.SubElement(part[-1], "barline", location="right")
     _add(barline, "bar-style", "light-heavy")
     ET.indent(root)
@@ -88,11 +90,16 @@ def _write_voice(
     chords: list[Chord],
     span: tuple[int, int],
     place: tuple[int, int, int],
-    fifths: int,
+    reading: tuple[int, int],
     signs: dict[tuple[int, int], str],
 ) -> None:
-    """Write one voice of one bar; `place` is staff, voice and number of staves."""
+    """Write one voice of one bar.
+
+    `place` is staff, voice and number of staves, `reading` the key's fifths and the length that beams keep to.
+    """
     at = span[0]
+    fifths, group = reading
+    written: list[tuple[tuple[int, int], ET.Element]] = []
     for chord in chords:
         start, end = max(chord.start, span[0]), min(chord.end, span[1])
         if start >= end:
@@ -103,8 +110,12 @@ def _write_voice(
             ties = [name for name, tied in (("stop", at > chord.start), ("start", at + value < chord.end)) if tied]
             for number, pitch in enumerate(chord.pitches):
                 sign = signs.get((at, pitch)) if at == chord.start else None
-                _note(measure, value, place, (spelled(pitch, fifths), number > 0, ties, sign))
+                note = _note(measure, value, place, (spelled(pitch, fifths), number > 0, ties, sign))
+                if number == 0:
+                    written.append(((at - span[0], value), note))
             at += value
+    for states, (_, note) in zip(beams([rhythm for rhythm, _ in written], group), written, strict=True):
+        _add_beams(note, states)
     if at == span[0]:
         _whole_rest(measure, span[1] - at, place)
     else:
@@ -135,7 +146,7 @@ def _note(
     value: int,
     place: tuple[int, int, int],
     sounding: tuple[tuple[str, int, int], bool, list[str], str | None] | None,
-) -> None:
+) -> ET.Element:
     """Write one note, or a rest when nothing sounds: (spelling, in a chord, ties, accidental)."""
     note = ET.SubElement(measure, "note")
     ties: list[str] = []
@@ -171,6 +182,16 @@ def _note(
         notations = ET.SubElement(note, "notations")
         for tie in ties:
             ET.SubElement(notations, "tied", type=tie)
+    return note
+
+
+def _add_beams(note: ET.Element, states: tuple[str, ...]) -> None:
+    """Write the beams of a note where the format wants them: before its ties."""
+    at = next((place for place, part in enumerate(note) if part.tag == "notations"), len(note))
+    for number, state in enumerate(states, start=1):
+        beam = ET.Element("beam", number=str(number))
+        beam.text = state
+        note.insert(at + number - 1, beam)
 
 
 def _add(parent: ET.Element, tag: str, text: str) -> None:

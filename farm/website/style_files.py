@@ -31,7 +31,7 @@ from farm.website.wording import page_name, title_of
 FOLDERS = ("styles", "pictures")
 """Where these files lie in the site."""
 
-_SCORES = ("score.py", "notation.py")
+_SCORES = ("score.py", "notation.py", "beams.py")
 _LIBRARIES = ("matplotlib", "jinja2", "verovio", "pillow")
 _FEW = 6  # pages that are made sooner than other processes are ready
 _MOST_PROCESSES = 8
