@@ -241,7 +241,7 @@ def test_a_page_is_made_again_when_its_notes_change_and_only_then(
 ) -> None:
     make_site(storage)
     with monkeypatch.context() as patched:
-        patched.setattr("farm.website.write.with_notes", lambda *_: pytest.fail("the notes were read again"))
+        patched.setattr("farm.website.style_files.with_notes", lambda *_: pytest.fail("the notes were read again"))
         assert write_site(storage)["written"] == []
     write_notes(storage, "cc", [(108, 1.0)])
     assert write_site(storage)["written"] == [f"{layout.SITE}/styles/{STYLE}.html"]

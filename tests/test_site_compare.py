@@ -16,7 +16,7 @@ from farm.website.write import write_site
 @pytest.fixture(autouse=True)
 def no_style_pages(monkeypatch):
     """These tests are about the other pages, which are made in a moment."""
-    monkeypatch.setattr(write, "style_files", lambda *_: {})
+    monkeypatch.setattr(write, "style_files", lambda *_: ())
 
 
 def told(storage, name):
@@ -94,7 +94,9 @@ def test_the_recipes_of_a_style_can_be_compared(tmp_path):
 
 def test_scripts_are_bounded_however_long_the_run(tmp_path):
     storage = Storage(tmp_path)
-    add_run(storage, "long", "1f2e", 3 * MOST_EPOCHS, [1, 22])
+    add_run(storage, "long", "1f2e", 1, [1, 22])
+    lines = [json.dumps({"epoch": epoch, "bits_per_note": 5.0}) for epoch in range(1, 3 * MOST_EPOCHS + 1)]
+    storage.write_text(layout.metrics("long", "1f2e"), "\n".join(lines))
     take = storage.read_json(layout.sample_notes("long", "1f2e", 22))
     take["samples"] = [{"notes": [[0.5 * at, 1 / 3, 60, 80] for at in range(5000)], "stopped": False}] * 9
     storage.write_json(layout.sample_notes("long", "1f2e", 22), take)

@@ -28,7 +28,7 @@ from tests.test_catalog import entry
 @pytest.fixture(autouse=True)
 def no_style_pages(monkeypatch):
     """These tests are about the other pages, which are made in a moment."""
-    monkeypatch.setattr(write, "style_files", lambda *_: {})
+    monkeypatch.setattr(write, "style_files", lambda *_: ())
 
 
 def write_music(storage, style, seed):

@@ -15,7 +15,7 @@ from farm.errors import StorageError
 from farm.storage import Storage
 from farm.website.text import duration
 
-WAITS = "read, waits for its turn"
+WAITS = "was read"
 
 _STAGES = {
     "read": "reading",

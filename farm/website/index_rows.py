@@ -17,8 +17,9 @@ from farm.website.evidence import Evidence, section
 from farm.website.text import MISSING, decimals, number, share, shortened, size, whole
 from farm.website.wording import Mark, human, model_file, page_name, stage_of, status_mark, title_of, verdict_mark
 
-AT_WORK = Mark("at work", "warn", 6)
-_NO_VERDICT = Mark("no model yet", "", 4)
+_AT_WORK = Mark("at work", "warn", 6)
+_WAITING = Mark("waiting", "", 7)
+_NO_VERDICT = Mark("none yet", "", 4)
 _UNFINISHED = Mark("not finished", "bad", 5)
 _NO_BAR = Markup("")
 _LONGEST_LICENCE = 60  # characters; the style's page has all of it
@@ -62,15 +63,19 @@ def rows(styles: Sequence[Evidence], at_work: AtWork | None) -> tuple[Row, ...]:
     scale = max((bits for style in styles for bits in _both_bits(style)), default=1.0)
     told = [_row(style, scale, doing.pop(style.style, "")) for style in styles]
     there = {style.style for style in styles}
-    doing |= {style: WAITS for style in (at_work.read if at_work else ()) if style not in there}
-    return (*told, *(Row(style, style, "", _NO_VERDICT, AT_WORK, words) for style, words in doing.items()))
+    waiting = [style for style in (at_work.read if at_work else ()) if style not in there]
+    return (
+        *told,
+        *(Row(style, style, "", _NO_VERDICT, _AT_WORK, words) for style, words in doing.items()),
+        *(Row(style, style, "", _NO_VERDICT, _WAITING, WAITS) for style in waiting),
+    )
 
 
 def _row(style: Evidence, scale: float, doing: str) -> Row:
     title, link = title_of(style), f"styles/{page_name(style.style)}"
     if not style.model:
         stopped = Mark(f"stopped: {stage_of(style.failure)}", "bad", 5)
-        return Row(style.style, title, link, _UNFINISHED, AT_WORK if doing else stopped, doing)
+        return Row(style.style, title, link, _UNFINISHED, _AT_WORK if doing else stopped, doing)
     model, quality = style.model, section(style.model.get("quality"))
     verdict = section(model.get("verdict"))
     epoch = whole(section(verdict.get("overruled_by")).get("epoch", verdict.get("epoch")))

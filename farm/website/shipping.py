@@ -49,12 +49,17 @@ def outcome_mark(model: Mapping[str, Any]) -> Mark | None:
 
 
 def against_shipped(model: Mapping[str, Any]) -> str:
-    """Return how a model stands to the version that shipped, in sentences; empty where the catalog does not say."""
+    """Return how a model stands to the version that shipped, in the catalog's words or else from its numbers.
+
+    Empty where the catalog does not say.
+    """
     if "compared" not in model:
         return ""
     compared = section(model["compared"])
     if not compared:
         return "No version of this style has shipped, so there is nothing to compare with."
+    if why := str(compared.get("why") or "").strip():
+        return why
     version = whole(compared.get("version"))
     shipped = "the version that shipped" if version is None else f"version {version}, which shipped"
     delta, bits = number(compared.get("delta_bits")), number(compared.get("val_bits_per_note"))
@@ -63,5 +68,4 @@ def against_shipped(model: Mapping[str, Any]) -> str:
         way = "more" if delta > 0 else "fewer"
         told += f", {abs(delta):.3f} bits a note {way}" if abs(delta) >= 5e-4 else ", the same bits a note"
         told += f" than its {bits:.3f}" if bits is not None and abs(delta) >= 5e-4 else ""
-    why = str(compared.get("why") or "").strip()
-    return f"{told}. {why}".strip() if why else f"{told}."
+    return f"{told}."

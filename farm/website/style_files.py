@@ -12,6 +12,8 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -46,52 +48,55 @@ class _Order:
     made_of: str
 
 
-def style_files(storage: Storage, styles: Sequence[Evidence]) -> dict[str, bytes | None]:
-    """Return the pages and pictures of all styles by key; None for those that stand as they would be made."""
+def style_files(storage: Storage, styles: Sequence[Evidence]) -> Iterator[dict[str, bytes | None]]:
+    """Yield the page and pictures of every style by key, as they are made; None for what stands as it is."""
     makers, orders = _makers(), list[_Order]()
-    found: dict[str, bytes | None] = {}
     for index, style in enumerate(styles):
         beside = {way: styles[at] for way, at in (("prev", index - 1), ("next", index + 1)) if 0 <= at < len(styles)}
         midi = _sample_midi(storage, style)
         made_of = _made_of(makers, style, midi, beside, [*note_parts(storage, style), samples_digest(storage, style)])
-        standing = _standing(storage, style, made_of)
-        found |= dict.fromkeys(standing)
-        if not standing:
+        if standing := _standing(storage, style, made_of):
+            yield dict.fromkeys(standing)
+        else:
             named = {way: Evidence(other.style, {"title": title_of(other)}, {}) for way, other in beside.items()}
             orders.append(_Order(storage.home, style, midi, named, made_of))
-    for made in _all_made(storage, orders):
-        found |= made
-    return found
+    yield from _all_made(storage, orders)
 
 
-def _all_made(storage: Storage, orders: Sequence[_Order]) -> Iterator[dict[str, bytes]]:
+def _all_made(storage: Storage, orders: Sequence[_Order]) -> Iterator[dict[str, bytes | None]]:
     processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, len(orders))
     # a worker of the farm may have no processes of its own, and the farm's other workers have the other processors
-    if len(orders) <= _FEW or processes < 2 or multiprocessing.current_process().daemon:
-        yield from (_made(storage, order) for order in orders)
-        return
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_made_apart, orders)
+    is_alone = len(orders) <= _FEW or processes < 2 or multiprocessing.current_process().daemon
+    n_made = 0
+    if not is_alone:
+        with (
+            suppress(BrokenProcessPool),  # one was killed, perhaps for memory: this process alone takes less
+            ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
+        ):
+            for made in pool.map(_made_apart, orders):
+                n_made += 1
+                yield made
+    yield from (_made(storage, order) for order in orders[n_made:])
 
 
-def _made_apart(order: _Order) -> dict[str, bytes]:
+def _made_apart(order: _Order) -> dict[str, bytes | None]:
     return _made(Storage(order.home), order)
 
 
-def _made(storage: Storage, order: _Order) -> dict[str, bytes]:
+def _made(storage: Storage, order: _Order) -> dict[str, bytes | None]:
     """Return a style's page and its pictures by key."""
     style = with_snapshots(storage, with_notes(storage, order.style))
     page = style_page(style, order.midi, order.beside, read_copy(storage, order.style))
     key, *pictures = _keys(style.style)
     html = environment().get_template("style.html").render(page=page, made_of=order.made_of)
-    made = {key: html.encode()}
+    made: dict[str, bytes | None] = {key: html.encode()}
     if page.growing:
         made |= dict(zip(pictures, (page.growing.gif, page.growing.png), strict=True))
     return made
 
 
 def _standing(storage: Storage, style: Evidence, made_of: str) -> list[str]:
-    """Return the keys of a style's files that stand; empty where one is gone or was made of something else."""
+    """Return the keys of a style's files that stand; none where one is gone or was made of something else."""
     key, *pictures = _keys(style.style)
     page = storage.read_bytes(key) if storage.exists(key) else b""
     if made_of.encode() not in page:

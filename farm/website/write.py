@@ -8,12 +8,12 @@ again while what it is made of is the same. Pages of styles that are gone are de
 leads to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from farm import layout
 from farm.storage import Storage
-from farm.website.at_work import read_at_work
+from farm.website.at_work import AtWork, read_at_work
 from farm.website.compare_data import data_name, data_script, runs_of
 from farm.website.compare_page import compare_page
 from farm.website.evidence import Evidence, read_all, read_catalog
@@ -46,19 +46,27 @@ def write_site(storage: Storage, *, is_at_work: bool = False) -> dict[str, Any]:
     """
     catalog = read_catalog(storage)
     styles = read_all(storage, catalog)
-    pages: dict[str, bytes | None] = {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
-    pages |= style_files(storage, styles)
-    pages |= _comparing_files(storage, styles)
     at_work = read_at_work(storage) if is_at_work else None
-    index = index_page(catalog, styles, at_work, read_attempts(storage))
-    pages |= _page("heat", heat_page(styles, read_measured(storage, styles)))
-    pages |= _page("index", index)
-    written = [key for key, data in pages.items() if data is not None and _write_changed(storage, key, data)]
-    stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in pages]
+    there, written = set[str](), []
+    for files in _files(storage, catalog, styles, at_work):
+        there |= files.keys()
+        written += [key for key, data in files.items() if data is not None and _write_changed(storage, key, data)]
+    stale = [key for folder in _FOLDERS for key in storage.list(f"{layout.SITE}/{folder}") if key not in there]
     for key in stale:
         storage.delete(key)
     start = storage.address(f"{layout.SITE}/index.html")
     return {"index": start, "pages": 1 + len(styles), "written": written, "removed": stale}
+
+
+def _files(
+    storage: Storage, catalog: dict[str, Any], styles: Sequence[Evidence], at_work: AtWork | None
+) -> Iterator[Mapping[str, bytes | None]]:
+    """Yield all files of the site by key, those that others lead to first; None for what stands as it is."""
+    yield {f"{layout.SITE}/static/{name}": data for name, data in static_files().items()}
+    yield from style_files(storage, styles)
+    yield _comparing_files(storage, styles)
+    yield _page("heat", heat_page(styles, read_measured(storage, styles)))
+    yield _page("index", index_page(catalog, styles, at_work, read_attempts(storage)))
 
 
 def _comparing_files(storage: Storage, styles: Sequence[Evidence]) -> dict[str, bytes]:

@@ -3,10 +3,15 @@
 import pytest
 
 from farm import layout
+from farm.corpus import tables
 from farm.storage import Storage
+from farm.website.text import visible
+from farm.website.wording import page_name
 from farm.website.write import write_site
+from tests.browser.axe import grave_findings
 from tests.browser.conftest import is_local
-from tests.small_site import HOSTILE, add_pieces, add_run, compose, make_farm, model, publish
+from tests.browser.test_report_index import NAMES
+from tests.small_site import add_run, compose, make_farm, model, publish, write_pieces
 
 MOST_BYTES = 2_000_000
 
@@ -149,40 +154,60 @@ def test_without_scripts_the_samples_are_seen_and_nothing_dead_can_be_pressed(br
     context.close()
 
 
-def poisoned(value):
-    if isinstance(value, dict):
-        return {key: poisoned(part) for key, part in value.items()}
-    return (
-        [poisoned(part) for part in value] if isinstance(value, list) else HOSTILE if isinstance(value, str) else value
-    )
+def wicked_style(storage, style, names):
+    """A style that holds six names wherever its page shows words from outside."""
+    title, reason, flag, why, source, path = names
+    add_run(storage, style, "r1", 5, [2, 4, 5])
+    take = storage.read_json(layout.sample_notes(style, "r1", 2))
+    storage.write_json(layout.sample_notes(style, "r1", 2), take | {"metre": reason})
+    row = dict.fromkeys(tables.PIECES.names) | {"style": style, "source": source, "state": "read", "notes": 9}
+    row |= {"piece_id": f"{style}-3", "path": path, "key": flag, "time_signature": why, "duration_seconds": 9.0}
+    left_out = row | {"piece_id": "p2", "state": "rejected", "reason": f"{reason}: {flag}"}
+    dropped = {"notes_dropped": [{"reason": why, "count": 3}]}
+    write_pieces(storage, style, [row | dropped, left_out])
+    entry = model(storage, style, "r1", title=title, licence=path, compared={"outcome": flag, "why": why})
+    entry["verdict"] |= {"epoch": 4, "reason": reason, "flags": [flag], "verdict": title}
+    entry["corpus"]["sources"][0] |= {"attribution": source, "licence": path}
+    return entry | {"decisions": [{"time": title, "status": flag, "why": why}], "lineage": {"recipe": path}}
 
 
-def test_hostile_words_run_nothing_ask_nobody_and_are_seen(browser, tmp_path):
+def test_sixty_hostile_names_run_nothing_ask_nobody_and_are_seen(browser, tmp_path):
     storage = Storage(tmp_path / "artifacts")
-    add_run(storage, "plain", "r1", 30, [2, 14, 22, 30])
-    add_pieces(storage, "plain", {"read": 9, "rejected": 2, "duplicate": 1}, path=f"{HOSTILE}{{}}")
-    take = storage.read_json(layout.sample_notes("plain", "r1", 14))
-    storage.write_json(layout.sample_notes("plain", "r1", 14), take | {"metre": HOSTILE})
-    wicked = poisoned(model(storage, "plain", "r1", decisions=[{"time": "x", "status": "x", "why": "x"}]))
-    wicked |= {"style": "plain", "run": "r1", "compared": {"outcome": HOSTILE, "why": HOSTILE}}
-    publish(storage, 1, [wicked], [{"style": HOSTILE, "stage": HOSTILE, "message": HOSTILE}])
+    names = [*NAMES, *(f"{name}/{name}.mid" for name in NAMES), *(f"\u202b{name}\u200d" for name in NAMES)]
+    assert len(names) == 60
+    groups = {f"style{at}": names[at : at + 6] for at in range(0, 60, 6)}
+    failures = [{"style": name, "stage": name, "message": name} for name in NAMES]
+    publish(storage, 1, [wicked_style(storage, style, group) for style, group in groups.items()], failures)
     write_site(storage)
     context = browser.new_context(offline=True)
     page = context.new_page()
     asked, dialogs = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    for key in storage.list(f"{layout.SITE}/styles"):
-        page.goto(f"file://{storage.address(key)}")
+    shown = {page_name(style): group for style, group in groups.items()} | {page_name(name): [name] for name in NAMES}
+    for name, told in shown.items():
+        page.goto(f"file://{storage.address(layout.SITE)}/styles/{name}")
         if page.locator("#stop").count():
-            for _ in range(4):
-                page.focus("#stop")
-                page.keyboard.press("ArrowLeft")
-        assert "<script>alert(1)</script>" in page.inner_text("main")
-        assert "⟨U+202E⟩" in page.inner_text("main")
+            page.focus("#stop")
+            page.keyboard.press("Home")
+        text = " ".join(page.text_content("body").split())
+        for word in told:
+            assert " ".join(visible(word).split()) in text, name
+        assert not page.evaluate("window.hit")
     assert dialogs == []
     assert [url for url in asked if not is_local(url)] == []
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("style", ["chorales", "nocturnes", "own"])
+def test_axe_finds_nothing_serious(page, site, style, scheme):
+    page.emulate_media(color_scheme=scheme)
+    opened(page, site, style)
+    for summary in page.locator("summary").all():
+        if summary.evaluate("one => !one.parentElement.open"):
+            summary.click()
+    assert grave_findings(page) == []
 
 
 def test_a_page_of_forty_snapshots_opens_and_stays_small(page, tmp_path):

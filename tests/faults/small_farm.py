@@ -133,7 +133,7 @@ def stage_of(path: str) -> str:
         return "read"
     if key.startswith(("runs/base", "bases", "cache/bases", "cache/events")):
         return "base"
-    if key.startswith(("catalog", "site")) or key.endswith((".mid", "work.json")):
+    if key.startswith(("catalog", "site", "cache/heat", "cache/excerpts")) or key.endswith((".mid", "work.json")):
         return "publish"
     if key.startswith("ledger/receipts/"):
         return key.split("/")[2]

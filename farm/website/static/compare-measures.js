@@ -70,7 +70,7 @@ const MEASURES = [
     least: 1,
   },
   { name: "Valid samples", told: (run) => share(run.quality.validity), counts: (run) => -run.quality.validity, least: 0.005, known: (run) => run.quality.validity },
-  { name: "Model file", told: (run) => fileSize(run.quality.bytes), counts: (run) => run.quality.bytes, least: 1000 },
+  { name: "Model file", told: (run) => fileSize(run.quality.bytes), counts: (run) => run.quality.bytes, least: 10000 },
   { name: "Time it took", told: (run) => lasting(run.quality.seconds), counts: (run) => run.quality.seconds, least: 1 },
 ];
 

@@ -101,10 +101,12 @@
   form.hidden = false;
   form.addEventListener("input", change);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => {
+  form.addEventListener("reset", (event) => {
+    event.preventDefault(); // the fields would be emptied only after this
+    for (const field of [verdict, status, text]) field.value = "";
     sort = "";
     down = false;
-    window.setTimeout(change); // when the fields are empty
+    change();
   });
   // An address such as #summary leads to a part of the page and asks for nothing.
   window.addEventListener("hashchange", () => {
