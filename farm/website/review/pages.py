@@ -18,9 +18,9 @@ from farm.composing import page_sound
 from farm.storage import Storage
 from farm.website.evidence import read_catalog, records
 from farm.website.index_page import index_page
+from farm.website.shared_files import environment, static_files
 from farm.website.text import shown
 from farm.website.wording import message_lines, page_name, seen_of
-from farm.website.write import environment, static_files
 
 INDEX = f"{layout.SITE}/index.html"
 TYPES = {
