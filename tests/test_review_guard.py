@@ -140,6 +140,13 @@ def test_a_forged_request_changes_nothing(review, storage, changed):
     assert storage.read_bytes(layout.DECISIONS) == before
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_site_cannot_read_even_with_the_cookie(review, site):
+    for path in (PAGE, "/review/status", "/review/static/review.js"):
+        assert review.ask("GET", path, {"Cookie": review.cookie, "Sec-Fetch-Site": site})[0] == 403
+        assert review.ask("GET", path, {"Cookie": review.cookie, "Sec-Fetch-Site": "none"})[0] == 200
+
+
 def test_the_cookie_alone_which_other_ports_may_be_sent_changes_nothing(review):
     assert review.get(PAGE)[0] == 200
     pages = [
