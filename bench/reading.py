@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    print_sections(facts, SECTIONS)
+    print_sections(facts, {name: module.print_table for name, module in SECTIONS.items()})
 
 
 if __name__ == "__main__":

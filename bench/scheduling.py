@@ -58,7 +58,8 @@ def main() -> None:
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    print_sections(facts, SECTIONS, f", Ray {facts['machine']['ray']}")
+    shows = {name: module.print_table for name, module in SECTIONS.items()}
+    print_sections(facts, shows, f", Ray {facts['machine']['ray']}")
 
 
 if __name__ == "__main__":

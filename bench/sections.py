@@ -32,11 +32,11 @@ def measure_sections(path: Path, chosen: Collection[str], measure: Callable[[str
     return facts
 
 
-def print_sections(facts: Mapping[str, Any], sections: Mapping[str, Any], more: str = "") -> None:
-    """Print the machine, and the table of each section that was measured; `more` goes on with the first line."""
+def print_sections(facts: Mapping[str, Any], shows: Mapping[str, Callable[[Any], None]], more: str = "") -> None:
+    """Print the machine, and by `shows` each section that was measured; `more` goes on with the first line."""
     where = facts["machine"]
     print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}{more}")
-    for section, module in sections.items():
+    for section, show in shows.items():
         if section in facts["sections"]:
             print()
-            module.print_table(facts["sections"][section])
+            show(facts["sections"][section])

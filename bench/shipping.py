@@ -10,15 +10,16 @@ Sections, each of which can run alone; without a name all of them run:
     exact       the logits of 1,000 steps: the numpy player and the exports against each other and against Keras
     hostile     model files that attack who loads them, each known way one
     headers     model files with damaged headers
-    mutations   packs with one damage each
+    mutations   signed packs with one damage each, and mixed ones
     pieces      pieces of every style: valid MIDI, distinct, none empty, none of one note
+    rounding    how far rounding moves what is drawn, and whether other processors compose the same
+    pack        every fit model in one pack within 20 MB
 
-The first four and the last are measured on the models of --artifacts. Prints tables and writes JSON. What the file
-holds of other sections stays, if it is from the same machine.
+Headers, hostile files and mutations are made; the rest is measured on the models of --artifacts. Prints tables and
+writes JSON. What the file holds of other sections stays, if it is from the same machine.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -31,21 +32,25 @@ from farm.composing.threads import use_one_thread  # noqa: E402
 
 use_one_thread()
 
-import machine  # noqa: E402
 import shipping_exact  # noqa: E402
 import shipping_hostile  # noqa: E402
 import shipping_models  # noqa: E402
+import shipping_pack  # noqa: E402
+import shipping_rounding  # noqa: E402
 import shipping_speed  # noqa: E402
+from sections import chosen_of, measure_sections, print_sections  # noqa: E402
 
 SECTIONS = {
     "sizes": (shipping_models.measure_sizes, shipping_models.print_sizes),
     "cold": (shipping_speed.measure_cold, shipping_speed.print_cold),
     "warm": (shipping_speed.measure_warm, shipping_speed.print_warm),
     "exact": (shipping_exact.measure, shipping_exact.print_table),
+    "rounding": (shipping_rounding.measure, shipping_rounding.print_table),
     "hostile": (shipping_hostile.measure_hostile, shipping_hostile.print_hostile),
     "headers": (shipping_hostile.measure_headers, shipping_hostile.print_headers),
     "mutations": (shipping_hostile.measure_mutations, shipping_hostile.print_mutations),
     "pieces": (shipping_models.measure_pieces, shipping_models.print_pieces),
+    "pack": (shipping_pack.measure, shipping_pack.print_table),
 }
 
 
@@ -60,28 +65,16 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=1_000, help="of each style")
     parser.add_argument("--steps", type=int, default=1_000, help="whose logits are compared")
     options = parser.parse_args()
-    chosen = options.sections or list(SECTIONS)
-    if unknown := set(chosen) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
-    where = machine.describe()
-    kept = json.loads(options.json.read_text()) if options.json.exists() else {}
-    if kept.get("machine") != where:
-        kept = {}
-    facts: dict[str, Any] = {"machine": where, "sections": kept.get("sections", {})}
-    for section in [name for name in SECTIONS if name in chosen]:
+
+    def measure(section: str) -> Any:
         with tempfile.TemporaryDirectory(prefix="farm-bench-") as scratch:
-            facts["sections"][section] = SECTIONS[section][0](options, Path(scratch))
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
-    print_table(facts)
+            return SECTIONS[section][0](options, Path(scratch))
+
+    print_table(measure_sections(options.json, chosen_of(parser, options.sections, SECTIONS), measure))
 
 
 def print_table(facts: dict[str, Any]) -> None:
-    where = facts["machine"]
-    print(f"{where['cpu']}, {where['cores']} cores, {where['memory_gb']} GB, Python {where['python']}")
-    for section, (_, show) in SECTIONS.items():
-        if section in facts["sections"]:
-            print()
-            show(facts["sections"][section])
+    print_sections(facts, {section: show for section, (_, show) in SECTIONS.items()})
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from farm.catalog.pack import ship
-from farm.catalog.publish import decide, publish
-from farm.catalog.verify import verify
+from farm.catalog.pack_trust import check
 from tests.hostile_models import hostile_models, mutated_header
-from tests.pack_mutations import mutated
-from tests.test_catalog import approved, entry, snapshot
+from tests.pack_mutations import mutated, two_packs
+from tests.small_keys import AUTHOR_LINE
+from tests.test_catalog import snapshot
 from tests.test_hostile_models import GOOD, opened, watched
-
-STYLES = ("bach", "chopin")
 
 
 def measure_hostile(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
@@ -84,30 +81,23 @@ def print_headers(facts: dict[str, Any]) -> None:
 
 
 def measure_mutations(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Damage a pack of two small models, once a time, and verify it."""
-    storage = approved(scratch, *STYLES)
-    formats = ["model", "onnx"]
-    ship(storage, scratch / "old", formats=formats)
-    publish(storage, [entry(style, 7 + number) for number, style in enumerate(STYLES)], [])
-    for style in STYLES:
-        decide(storage, style, "approved", "good")
-    ship(storage, scratch / "pack", formats=formats)
-    old, pack = snapshot(scratch / "old"), scratch / "pack"
+    """Damage a signed pack of two small models, once a time, and verify it with the key and against a copy of it."""
+    pack, copy, others = two_packs(scratch, ["model", "onnx"])
     missed: list[int] = []
     unnamed: list[int] = []
     for number in range(options.mutations):
-        with mutated(pack, number, old) as names:
-            problems = verify(pack)
+        with mutated(pack, number, others) as names:
+            problems = check(pack, key=AUTHOR_LINE, after=copy)
             if not problems:
                 missed.append(number)
             elif not any(name in problem for name in names for problem in problems):
                 unnamed.append(number)
-    return {"mutations": options.mutations, "missed": missed, "unnamed": unnamed, "members": len(snapshot(pack))}
+    return {"mutations": options.mutations, "missed": missed, "unnamed": unnamed, "members": len(snapshot(copy))}
 
 
 def print_mutations(facts: dict[str, Any]) -> None:
     n_refused = facts["mutations"] - len(facts["missed"])
     print(
-        f"mutations: {facts['mutations']:,} of a pack of {facts['members']} files; {n_refused:,} refused, "
+        f"mutations: {facts['mutations']:,} of a signed pack of {facts['members']} files; {n_refused:,} refused, "
         f"{n_refused - len(facts['unnamed']):,} with the file's name"
     )

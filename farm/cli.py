@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # of every mistake on the command line
+_UsageError: Any = typer.BadParameter.__bases__[0]  # of every mistake on the command line; names the option
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(farming.init, farming.plan, farming.run, farming.status),
     *(models.pick, models.approve, models.reject, models.compose, models.ship, models.verify),
@@ -35,7 +36,7 @@ def main() -> None:
     except typer.Abort:
         _fail("interrupted", 130)
     except _UsageError as error:
-        told = str(error)  # the whole help, when no command was named
+        told = error.format_message()  # the whole help, when no command was named
         _fail(told if told.lstrip().startswith("Usage") else f"farm: {told}; see 'farm --help'", 2)
     except BrokenPipeError:
         sys.stderr.close()

@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from farm.catalog.composer import Primer, Wish, compose_file
+from farm.catalog.composer import Primer, Wish, compose_files, numbered
 from farm.catalog.model_file import ENDING, Model, open_model
-from farm.errors import FarmError
+from farm.errors import FarmError, ReadError
 from farm.music.encoding import Encoding, encode
 from farm.storage import Storage
 
 
-def compose_piece(name: str, output: Path, wish: Wish, storage: Storage, primer: Path | None = None) -> dict[str, Any]:
-    """Compose one piece, write it to `output`, and return what it is.
+def compose_pieces(
+    name: str, output: Path, wish: Wish, storage: Storage, primer: Path | None = None
+) -> list[dict[str, Any]]:
+    """Compose, write each piece to `output`, numbered where there are several, and return what each is.
 
     Parameters
     ----------
@@ -28,9 +30,13 @@ def compose_piece(name: str, output: Path, wish: Wish, storage: Storage, primer:
         When there is no such model, or a wish cannot be met.
     """
     model = open_named(name, storage)
-    data, facts = compose_file(model, output.name, wish, _read_primer(primer, model.encoding) if primer else None)
-    Storage(output.resolve().parent).write_bytes(output.name, data)
-    return {"output": str(output), **facts}
+    music = _read_primer(primer, model.encoding) if primer else None
+    composed = compose_files(model, output.name, wish, music)
+    told, place = [], Storage(output.resolve().parent)
+    for path, (data, facts) in zip(numbered(output, wish.pieces), composed, strict=True):
+        place.write_bytes(path.name, data)
+        told.append({"output": str(path), **facts})
+    return told
 
 
 def open_named(name: str, storage: Storage) -> Model:
@@ -63,7 +69,10 @@ def _read_primer(path: Path, encoding: Encoding) -> Primer:
         data = path.read_bytes()
     except OSError as error:
         raise FarmError(f"{path}: {error.strerror}; name a MIDI file or score as primer") from error
-    reading = read_file(data, path.name)[0]
+    try:
+        reading = read_file(data, path.name)[0]
+    except ReadError as error:
+        raise FarmError(f"{path}: {error}; name another MIDI file or score as primer") from error
     described = describe([reading], Filters())
     (failure,) = described.facts["failure"]
     if failure:

@@ -22,12 +22,11 @@ from farm.catalog.page_script import model_script, script_bytes
 from farm.catalog.precision import PRECISIONS, restored
 from farm.catalog.publish import current, decide, publish
 from farm.catalog.verify import verify
-from farm.composing.player import architecture, weight_shapes
 from farm.errors import FarmError, IntegrityError, StorageError
 from farm.music.encoding import Encoding
 from farm.storage import Storage
+from tests.small_catalog import ARCHITECTURE, entry, model_of, network
 
-ARCHITECTURE = architecture(embedding=8, layers=[4], head=8)
 CARD = {"style": "bach", "licence": "CC0-1.0", "title": "Bäch"}
 
 
@@ -39,12 +38,6 @@ def weights(seed=0):
         "lstm/bias": random.normal(size=16).astype(np.float32),
         "zeros": np.zeros((3, 5), np.float32),
     }
-
-
-def network(seed=0):
-    random = np.random.default_rng(seed)
-    shapes = weight_shapes(ARCHITECTURE, Encoding())
-    return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def packed(precision="float32", seed=0, card=CARD):
@@ -241,6 +234,15 @@ def test_lengths_are_checked_before_anything_is_read():
         open_model(PACKED, "0" * 64)
 
 
+def test_a_newer_format_is_told_before_anything_else():
+    """Another format may differ in every way; that the file is whole is not known then."""
+    newer = hostile(lambda header: edit(header, "__metadata__", "format", value="2"))
+    more = hostile(lambda header: header["__metadata__"].update(format="3", licence="new key"))
+    for data, told in ((newer, "'2'"), (more, "'3'")):
+        with pytest.raises(IntegrityError, match=rf"its format is {told}, this version reads '1'; use a newer farm$"):
+            open_model(data)
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path):
     for path in (tmp_path / "none.farm.safetensors", tmp_path):
         with pytest.raises(StorageError, match="missing or no file"):
@@ -248,52 +250,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 
 
 # The catalog
-
-
-def entry(style="bach", seed=0, licence="CC0-1.0", fit=True, **changes):
-    card = {"style": style, "licence": licence}
-    return {
-        "style": style,
-        "title": style.title(),
-        "run": "1f2e",
-        "files": model_files(network(seed), ARCHITECTURE, Encoding(), card),
-        "network": {"kind": "lstm", "units": [4], "weights": 399},
-        "verdict": {"epoch": 12, "verdict": "healthy", "reason": "Epoch 12: good.", "fit": fit, "overruled_by": None},
-        "quality": {
-            "val_bits_per_note": 4.5,
-            "ngram_bits_per_note": 4.8,
-            "repetition": 0.1,
-            "repetition_human": 0.12,
-            "copied": 0.05,
-            "copied_human": None,
-            "longest_copy": {"notes": 9, "piece": "bwv1", "bar": 3},
-            "validity": 1.0,
-        },
-        "precision_loss": {"int8": {"bytes": 1, "val_bits_per_note": 4.6, "delta": 0.1}},
-        "corpus": {
-            "pieces": 10,
-            "notes": 1000,
-            "hours": 0.5,
-            "rejected": 1,
-            "manifest_sha256": "ab" * 32,
-            "sources": [{"licence": licence, "attribution": "J. S. <Bach>\n# x", "url": "https://example.org"}],
-        },
-        "licence": licence,
-        "lineage": {
-            "recipe": "compact",
-            "seed": 2019,
-            "code_version": "0.1",
-            "library_versions": {"keras": "3"},
-            "split_sha256": "cd" * 32,
-        },
-        "cost": {"seconds": 60.0, "attempts": 1, "device": "cpu"},
-        "samples": [],
-        **changes,
-    }
-
-
-def model_of(storage, style="bach"):
-    return next(model for model in current(storage)["models"] if model["style"] == style)
 
 
 def test_publishing_writes_files_catalog_and_current(tmp_path):
@@ -375,6 +331,7 @@ def test_styles_not_told_of_stay_and_failures_go_when_the_style_does_well(tmp_pa
         ("lineage.split_sha256", ...),
         ("cost", 3),
         ("precision_loss", None),
+        ("compared", ...),
     ],
 )
 def test_an_entry_that_lacks_a_field_fails_alone_with_its_name(tmp_path, path, value):
@@ -568,7 +525,9 @@ def test_equal_catalogs_give_equal_packs(tmp_path):
     assert snapshot(tmp_path / "one") == snapshot(tmp_path / "two")
     decide(storage, "bach", "approved", "once more, at another time")
     ship(storage, tmp_path / "three")
-    assert snapshot(tmp_path / "one") == snapshot(tmp_path / "three"), "no dates"
+    one, three = snapshot(tmp_path / "one"), snapshot(tmp_path / "three")
+    assert {name for name in one if one[name] != three[name]} == {"catalog.json", "SHA256SUMS"}
+    assert three["catalog.json"] == one["catalog.json"].replace(b'"number": 2', b'"number": 3'), "no dates"
 
 
 def test_what_may_not_ship_is_left_out_with_its_reason(tmp_path):
@@ -631,6 +590,16 @@ def test_a_budget_lowers_precision_before_it_leaves_styles_out(tmp_path, embed):
     assert seen[0] == ["float32"] * 3
     assert ["int8"] * 3 in seen
     assert {len(row) for row in seen} >= {2, 3}
+
+
+@pytest.mark.parametrize("formats", [["model"], ["model", "onnx"]])
+def test_a_budget_that_is_missed_by_a_byte_is_answered(tmp_path, formats):
+    storage = approved(tmp_path, "bach", "chopin")
+    full = ship(storage, tmp_path / "pack", formats=formats)["bytes"]
+    less = ship(storage, tmp_path / "pack", formats=formats, budget_bytes=full - 1)
+    assert less["bytes"] < full
+    main = {one["style"]: one["precision"] for one in less["models"] if one["format"] == "model"}
+    assert main == {"bach": "float32", "chopin": "float16"}, "one step down"
 
 
 def test_the_page_says_which_models_are_in_it(tmp_path):

@@ -18,7 +18,7 @@ from farm.catalog.model_file import pack_model
 from farm.composing.player import architecture, weight_shapes
 from farm.composing.threads import use_one_thread
 from farm.music.encoding import Encoding
-from farm.piece import compose_piece
+from farm.piece import compose_pieces
 from farm.storage import Storage
 
 ARCHITECTURE = architecture(embedding=12, layers=[10, 10], head=9)
@@ -67,11 +67,11 @@ def run_alone(folder, *arguments):
 
 @pytest.mark.parametrize("name", ["a.mid", "a.musicxml", "a.wav"])
 def test_numpy_alone_composes_the_same_bytes(folder, tmp_path, name):
-    options = ("--notes", "60", "--seed", "7", "--transpose", "-1", "--temperature", "0.9", "--top-p", "0.9")
+    options = ("--notes", "60", "--seed", "7", "--transpose", "1", "--temperature", "0.9", "--top-p", "0.9")
     done = run_alone(folder, "bach-1.farm.safetensors", "-o", name, *options, "--tempo", "132")
     assert done.returncode == 0, done.stderr
-    wish = Wish(notes=60, seed=7, temperature=0.9, top_p=0.9, transpose=-1, tempo_bpm=132)
-    facts = compose_piece(str(folder / "bach-1.farm.safetensors"), tmp_path / name, wish, Storage(tmp_path))
+    wish = Wish(notes=60, seed=7, temperature=0.9, top_p=0.9, transpose=1, tempo_bpm=132)
+    (facts,) = compose_pieces(str(folder / "bach-1.farm.safetensors"), tmp_path / name, wish, Storage(tmp_path))
     assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
     assert f"{name}: {facts['notes']} notes, {facts['bars']} bars" in done.stdout
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]

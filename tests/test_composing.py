@@ -252,7 +252,7 @@ def test_a_primer_is_gone_on_from():
         ({"notes": 5, "temperature": float("nan")}, "temperature"),
         ({"notes": 5, "top_p": 1.5}, "top-p"),
         ({"notes": 5, "seed": -1}, "seed"),
-        ({"notes": 5, "count": 0}, "count"),
+        ({"notes": 5, "count": 0}, "pieces"),
         ({"notes": 5, "metre": 99}, "metre class 99"),
     ],
 )

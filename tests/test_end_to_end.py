@@ -168,6 +168,20 @@ def test_a_person_approves_ships_verifies_and_composes(farmed):
     model.write_bytes(bytes(data))
     assert model.name in farm_problems(folder, "verify", "pack")
     assert "hash" in farm("compose", str(model), "-o", "x.mid", cwd=folder, code=2)
+    early = ("approve", style, "--epoch", "2", "--why", "simpler")
+    assert "Worse than version" in farm(*early, cwd=folder, code=2)
+    (candidate,) = (one for one in catalog_of(folder)["models"] if one["style"] == style)
+    assert (candidate["status"], candidate["compared"]["sha256"]) == ("candidate", sha256_shipped(folder, style))
+    assert candidate["compared"]["delta_bits"] > 0.02
+    assert "epoch 2, approved" in farm(*early, "--although", "the app wants it simple", cwd=folder)
+
+
+def sha256_shipped(folder, style):
+    """The hash in the last line that says a style was shipped."""
+    lines = (folder / "artifacts" / "ledger" / "decisions.jsonl").read_text().splitlines()
+    return next(
+        one["sha256"] for one in map(json.loads, reversed(lines)) if (one["style"], one["status"]) == (style, "shipped")
+    )
 
 
 def farm_problems(folder, *arguments):

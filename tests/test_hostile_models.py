@@ -12,15 +12,14 @@ import pytest
 
 from farm.catalog.composer import player_of
 from farm.catalog.model_file import open_model, pack_model
-from farm.catalog.pack import ship
-from farm.catalog.publish import decide, publish
-from farm.catalog.verify import verify
+from farm.catalog.pack_trust import check
 from farm.composing.sampling import compose
 from farm.errors import FarmError, IntegrityError
 from farm.music.encoding import Encoding
 from tests.hostile_models import hostile_models, mutated_header
-from tests.pack_mutations import mutated
-from tests.test_catalog import ARCHITECTURE, CARD, approved, entry, network, snapshot
+from tests.pack_mutations import mutated, two_packs
+from tests.small_keys import AUTHOR_LINE
+from tests.test_catalog import ARCHITECTURE, CARD, network
 
 GOOD = pack_model(network(), ARCHITECTURE, Encoding(), CARD, "int8")
 NAME = "bach-1.farm.safetensors"
@@ -129,22 +128,15 @@ def test_damaged_headers_crash_nothing_and_take_no_memory_beyond_the_file():
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("packs")
-    storage = approved(root, "bach", "chopin")
-    ship(storage, root / "old")
-    publish(storage, [entry("bach", 7), entry("chopin", 8)], [])
-    for style in ("bach", "chopin"):
-        decide(storage, style, "approved", "good")
-    ship(storage, root / "pack")
-    return root / "pack", snapshot(root / "old")
+    return two_packs(tmp_path_factory.mktemp("packs"))
 
 
 def test_every_damaged_pack_is_refused_and_names_the_file(packs):
-    pack, other = packs
-    assert verify(pack) == []
+    pack, copy, others = packs
+    assert check(pack, key=AUTHOR_LINE, after=copy) == []
     for number in range(220):
-        with mutated(pack, number, other) as names:
-            problems = verify(pack)
+        with mutated(pack, number, others) as names:
+            problems = check(pack, key=AUTHOR_LINE, after=copy)
             assert problems, (number, names)
             assert any(name in problem for name in names for problem in problems), (number, names, problems)
-    assert verify(pack) == []
+    assert check(pack, key=AUTHOR_LINE, after=copy) == []

@@ -83,9 +83,7 @@ def open_base(path: Path, views: tuple[str, ...] = ("merged", "top")) -> BaseFil
     """
     data = _read(path)
     try:
-        tensors, metadata = read_container(data, _METADATA)
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"its format is {metadata['format'][:20]!r}, this version reads {FORMAT!r}")
+        tensors, metadata = read_container(data, _METADATA, FORMAT)
         figures = {name: _hashes(tensors.pop(_FIGURES + name, None)) for name in views}
         weights, _ = restore(tensors)
         encoding = Encoding.from_json(parse_object(metadata["encoding"], "encoding"))

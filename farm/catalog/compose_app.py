@@ -12,22 +12,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from farm.catalog.composer import DEFAULT_NOTES, Wish, compose_file, told
+from farm.catalog.composer import DEFAULT_NOTES, Wish, compose_files, numbered, told
 from farm.catalog.model_file import open_model
 from farm.errors import FarmError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compose one piece, print a line about it, and return the exit code: 0, or 2 with a message."""
+    """Compose, print a line about each piece, and return the exit code: 0, or 2 with a message."""
     asked = _parser().parse_args(arguments)
-    wish = Wish(asked.notes, asked.bars, asked.seed, asked.temperature, asked.top_p, asked.transpose, asked.tempo)
+    names = ("notes", "bars", "seed", "temperature", "top_p", "transpose", "tempo", "pieces", "soundfont")
+    wish = Wish(*(getattr(asked, name) for name in names))
     try:
-        data, facts = compose_file(open_model(asked.model, asked.sha256), asked.output.name, wish)
-        _write(asked.output, data)
+        composed = compose_files(open_model(asked.model, asked.sha256), asked.output.name, wish)
+        for path, (data, facts) in zip(numbered(asked.output, wish.pieces), composed, strict=True):
+            _write(path, data)
+            print(told(str(path), facts))
     except FarmError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(told(str(asked.output), facts))
     return 0
 
 
@@ -46,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--top-p", type=float, default=0.95, help="share of the likeliest choices to draw from")
     parser.add_argument("--transpose", type=int, default=0, help="semitones up, or down when negative")
     parser.add_argument("--tempo", type=float, help="beats a minute; the corpus's own when not given")
+    parser.add_argument("--pieces", type=int, default=1, help="so many at once, numbered, of one seed after the other")
+    parser.add_argument("--soundfont", type=Path, help="what a .wav file sounds like; needs FluidSynth")
     parser.add_argument("--sha256", help="the hash that SHA256SUMS gives for the model file, checked first")
     return parser
 

@@ -1,6 +1,8 @@
 """From an opened model and a wish to a piece, as bytes and as facts: with numpy alone, in the farm and in a pack."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,10 @@ _DEFAULT_BPM = 100.0
 
 @dataclass(frozen=True)
 class Wish:
-    """What a piece shall be; `notes` or `bars` says how long, `tempo_bpm` None is the corpus's own."""
+    """What a piece shall be; `notes` or `bars` says how long, `tempo_bpm` None is the corpus's own.
+
+    Of several `pieces` the first has the seed, the second the next, and so on; each is what it would be alone.
+    """
 
     notes: int | None = None
     bars: int | None = None
@@ -27,6 +32,8 @@ class Wish:
     top_p: float = 0.95
     transpose: int = 0
     tempo_bpm: float | None = None
+    pieces: int = 1
+    soundfont: Path | None = None
 
 
 class Primer(NamedTuple):
@@ -39,6 +46,16 @@ class Primer(NamedTuple):
 def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = None) -> tuple[bytes, dict[str, Any]]:
     """Return the bytes of a composed file, MIDI, MusicXML or WAV by the ending of `name`, and what the piece is.
 
+    Of several pieces that are wished the first; the rest as `compose_files`.
+    """
+    return next(compose_files(model, name, wish, primer))
+
+
+def compose_files(
+    model: Model, name: str, wish: Wish, primer: Primer | None = None
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yield, for each piece that is wished, what `compose_file` returns for one; composed side by side.
+
     Raises
     ------
     FarmError
@@ -47,7 +64,7 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
     usual_metre, usual_bpm = usual_time(model)
     metre = primer.metre if primer else model.encoding.metre_class(usual_metre)
     length = DEFAULT_NOTES if wish.notes is None and wish.bars is None else wish.notes
-    (piece,) = compose(
+    pieces = compose(
         player_of(model),
         model.encoding,
         notes=length,
@@ -56,27 +73,43 @@ def compose_file(model: Model, name: str, wish: Wish, primer: Primer | None = No
         temperature=wish.temperature,
         top_p=wish.top_p,
         metre=metre,
+        count=wish.pieces,
         primer=primer.events if primer else None,
     )
-    notes = decode(piece.events, model.encoding)
-    tempo_bpm = float(wish.tempo_bpm or usual_bpm)
+    tempo_bpm = float(usual_bpm if wish.tempo_bpm is None else wish.tempo_bpm)
     metre_name = model.encoding.metres[metre]
     title = str(model.card.get("title") or model.card.get("style") or "")
     sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")
-    data = render(notes, name, sheet, transpose=wish.transpose)
-    end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
     bar_beats = model.encoding.bar_steps(metre) / model.encoding.steps_per_beat
-    return data, {
-        "style": model.card.get("style"),
-        "model_sha256": model.sha256,
-        "seed": wish.seed,
-        "notes": len(notes),
-        "bars": int(np.ceil(end_beat / bar_beats)),
-        "seconds": end_beat * 60 / tempo_bpm,
-        "stopped": piece.stopped,
-        "ending": "ended by itself" if piece.stopped else "ended at the asked length",
-        "interventions": piece.interventions,
-    }
+    for number, piece in enumerate(pieces):
+        notes = decode(piece.events, model.encoding)
+        data = render(notes, name, sheet, transpose=wish.transpose, soundfont=wish.soundfont)
+        end_beat = float((notes["onset_beat"] + notes["duration_beat"]).max()) if len(notes) else 0.0
+        facts = {
+            "style": model.card.get("style"),
+            "model_sha256": model.sha256,
+            "seed": wish.seed + number,
+            "notes": len(notes),
+            "bars": int(np.ceil(end_beat / bar_beats)),
+            "seconds": end_beat * 60 / tempo_bpm,
+            "stopped": piece.stopped,
+            "ending": "ended by itself" if piece.stopped else "ended at the asked length",
+            "interventions": piece.interventions,
+        }
+        yield data, facts
+
+
+def numbered(output: Path, pieces: int) -> list[Path]:
+    """Return the file of each piece: `output` itself for one, else with -1, -2 and so on before the ending.
+
+    Examples
+    --------
+    >>> [path.name for path in numbered(Path("bach.mid"), 2)]
+    ['bach-1.mid', 'bach-2.mid']
+    """
+    if pieces == 1:
+        return [output]
+    return [output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(1, pieces + 1)]
 
 
 def player_of(model: Model) -> Player:

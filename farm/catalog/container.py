@@ -62,16 +62,22 @@ def write_container(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, st
     return data.replace(_own_hash(_NO_HASH), _own_hash(own), 1)
 
 
-def read_container(data: bytes, known: frozenset[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_container(data: bytes, known: frozenset[str], version: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return tensors (read-only views on `data`) and metadata; ValueError when anything is not as written above.
 
     Parameters
     ----------
     known
         The keys that the metadata has, no more and no fewer, beside `sha256`.
+    version
+        What the metadata's `format` must say; told before anything else, for another format may differ in all of it.
     """
     header, body = _split(data)
     metadata = header.pop("__metadata__", None)
+    if isinstance(metadata, dict) and metadata.get("format", version) != version:
+        raise ValueError(
+            f"its format is {str(metadata['format'])[:20]!r}, this version reads {version!r}; use a newer farm"
+        )
     _check_metadata(metadata, known, data)
     return _tensors(header, body), metadata
 

@@ -6,7 +6,8 @@ An *entry* is one model of the catalog as a dict, with the keys of the contract.
 hold `role`, `precision`, `weights_sha256` and the bytes as `data`; after it `path`, `bytes` and `sha256` instead
 of `data`. `status`, `version` and `decisions` are the catalog's to fill in. Besides the contract an entry names
 its `run`, and may hold `priority` and `max_bytes` of its style, and `recipes`: a row for each recipe that was trained,
-with what it came to and why it is published or not. A source that only the base heard has `from: base`.
+with what it came to and why it is published or not. `compared` says how it stands against the version that ships
+(`farm.catalog.compared`), null where none does. A source that only the base heard has `from: base`.
 """
 
 import math
@@ -35,6 +36,7 @@ _REQUIRED: dict[str, tuple[str, ...] | None] = {
         "validity",
     ),
     "precision_loss": (),
+    "compared": (),
     "corpus": ("pieces", "notes", "hours", "rejected", "manifest_sha256", "sources"),
     "licence": None,
     "lineage": ("recipe", "seed", "code_version", "library_versions", "split_sha256"),
@@ -45,8 +47,9 @@ _REQUIRED: dict[str, tuple[str, ...] | None] = {
 _SOURCE = ("licence", "attribution", "url")
 _FILE = ("role", "precision", "weights_sha256", "data")
 
-# Null says something here: nothing fit, no human reference, nothing copied, no held-out note.
+# Null says something here: nothing fit, no human reference, nothing copied, no held-out note, nothing that ships.
 _MAY_BE_NULL = {
+    "compared",
     "verdict.epoch",
     "quality.ngram_bits_per_note",
     "quality.repetition_human",
@@ -61,6 +64,8 @@ def missing(entry: Mapping[str, Any]) -> list[str]:
     problems = []
     for name, keys in _REQUIRED.items():
         value = entry.get(name)
+        if name in entry and value is None and name in _MAY_BE_NULL:
+            continue
         if value is None or (value in ("", [], {}) and name not in _MAY_BE_EMPTY):
             problems.append(f"{name} is missing")
         elif keys is not None and not isinstance(value, Mapping):

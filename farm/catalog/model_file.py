@@ -124,20 +124,19 @@ def open_model(source: Path | bytes, sha256: str | None = None, name: str | None
     if sha256 is not None and found != sha256:
         raise IntegrityError(f"{label}: its sha256 is {found}, published was {sha256}; get the file again")
     try:
-        tensors, metadata = read_container(data, _METADATA)
-        if metadata["format"] != FORMAT:
-            raise ValueError(f"its format is {metadata['format'][:20]!r}, this version reads {FORMAT!r}")
+        tensors, metadata = read_container(data, _METADATA, FORMAT)
         weights, precision = restore(tensors)
         encoding = Encoding.from_json(parse_object(metadata["encoding"], "encoding"))
         architecture, card = (parse_object(metadata[key], key) for key in ("architecture", "card"))
     except (IntegrityError, ValueError, RecursionError) as error:
-        raise IntegrityError(f"{label}: {error or 'nested too deeply'}; get the file again") from error
+        told = str(error) or "nested too deeply"
+        raise IntegrityError(f"{label}: {told}{'' if '; use ' in told else '; get the file again'}") from error
     return Model(label, architecture, encoding, weights, card, precision, found)
 
 
 def stored(data: bytes) -> dict[str, np.ndarray]:
     """Return the tensors of a model file that was opened, in its own precision, scales among them."""
-    return read_container(data, _METADATA)[0]
+    return read_container(data, _METADATA, FORMAT)[0]
 
 
 def weights_sha256(weights: Mapping[str, np.ndarray]) -> str:

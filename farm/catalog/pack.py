@@ -3,28 +3,31 @@
 Conventions
 -----------
 Equal catalogs and arguments give equal bytes: a pack holds no dates and no paths of the machine. The budget
-counts every file of the pack. A pack is built beside its place and moved there when it is whole.
+counts every file of the pack, a signature too.
 """
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from farm import layout
 from farm.catalog import pack_texts
 from farm.catalog.budget import Option, choose, inside_page, ranked, with_scripts
 from farm.catalog.compose_zip import NAME as COMPOSE
 from farm.catalog.compose_zip import compose_zip
 from farm.catalog.exports import FORMATS, example, exported
+from farm.catalog.model_file import ENDING
+from farm.catalog.pack_order import pack_number
+from farm.catalog.pack_place import check_order, check_place, replace
 from farm.catalog.page import PAGE, compose_page
-from farm.catalog.page_script import model_script, script_bytes, script_name
+from farm.catalog.page_script import SCRIPTS, model_script, script_bytes, script_name
 from farm.catalog.precision import PRECISIONS
 from farm.catalog.publish import SHIPPED, current
 from farm.catalog.shippable import LeftOut, options_of, shippable
-from farm.catalog.verify import CATALOG, SUMS, listed_files, sums_text
+from farm.catalog.signing import SIGNATURE, Signer
+from farm.catalog.verify import CATALOG, SUMS, sums_text
 from farm.errors import FarmError, IntegrityError
 from farm.storage import Storage
 
@@ -41,6 +44,7 @@ def ship(
     precision: str = "float32",
     formats: Sequence[str] = FORMATS[:1],
     embed: bool = True,
+    signer: Signer | None = None,
 ) -> dict[str, Any]:
     """Write a pack of the approved models to the folder `out` and return what is in it and what is not.
 
@@ -58,32 +62,36 @@ def ship(
         In what a model ships: as `model`, always, and as `onnx` and `tflite` where asked for.
     embed
         Whether models go into the page too, as many as the budget allows; the page asks for the files of the others.
+    signer
+        Who signs the pack; nobody when None.
 
     Returns
     -------
-    `out`, `bytes` (all files), `models` (style, version, format, precision, file, bytes, sha256, in_page) and
-    `left_out` (style, why).
+    `out`, `bytes` (all files), `models` (style, version, format, precision, file, bytes, sha256, in_page),
+    `left_out` (style, why), `number` and `signed_by` (the id of the key, or None).
 
     Raises
     ------
     FarmError
         When nothing can ship (with every reason), for an unknown style, precision or format, or when `out` is not
-        free to be replaced.
+        free to be replaced: by anything, or by an older pack or another farm's.
     IntegrityError
         When a published file is not as it was published.
     """
     _check(precision, formats)
-    _check_place(out)
+    check_place(out)
+    number = pack_number(storage.read_lines(layout.DECISIONS))  # before the catalog, so that it is never too high
     catalog = current(storage)
     if catalog is None:
         raise FarmError(f"{storage.root}: nothing is published yet; run 'farm run corpora.yaml' first")
     ready, left_out = shippable(catalog, styles)
     options, too_large = options_of(ready, precision)
     left_out += too_large
-    source = _Source(storage, [kind for kind in FORMATS[1:] if kind in formats])
+    source = _Source(storage, [kind for kind in FORMATS[1:] if kind in formats], number, signer)
     files = _fitting(ready, options, left_out, budget_bytes, embed, source)
-    _replace(out, files)
     pack = json.loads(files[CATALOG])
+    check_order(out, pack)
+    replace(out, files)
     models = [
         {"style": model["style"], "version": model["version"], "file": file["path"], "format": file["role"]}
         | {key: file[key] for key in ("precision", "bytes", "sha256")}
@@ -92,7 +100,8 @@ def ship(
         for file in model["files"]
     ]
     total = sum(len(data) for data in files.values())
-    return {"out": str(out), "bytes": total, "models": models, "left_out": pack["left_out"]}
+    about = {"number": number, "signed_by": signer.key_id if signer else None}
+    return {"out": str(out), "bytes": total, "models": models, "left_out": pack["left_out"], **about}
 
 
 def _fitting(
@@ -123,12 +132,20 @@ def _fitting(
                 break
             files = _files(ready, chosen, inside, _sorted([*left_out, *dropped]), source)
             over = 0 if budget_bytes is None else sum(len(data) for data in files.values()) - budget_bytes
-            if over <= 0:
+            if budget_bytes is None or over <= 0:
                 return files
-            texts_bytes += over
+            # Exports are not in the sizes that are chosen from, and shrink with them: those are approached in steps.
+            step = max(over, budget_bytes // 200) if source.exports else over
+            texts_bytes = max(texts_bytes + step, _texts_bytes(files, source.exports))
     reasons = [f"{option.style}: no room within {budget_bytes} bytes" for option in order]
     reasons += [f"{item.style}: {item.why}" for item in _sorted(left_out)]
     raise FarmError("\n  ".join(["nothing can be shipped:", *(reasons or ["the catalog has no model"])]))
+
+
+def _texts_bytes(files: Mapping[str, bytes], exports: Sequence[str]) -> int:
+    """Return the size of what a pack holds beside its models and their copies in other forms."""
+    ends = (ENDING, *(f".{kind}" for kind in exports))
+    return sum(len(data) for name, data in files.items() if not name.endswith(ends) and not name.startswith(SCRIPTS))
 
 
 def _sorted(left_out: Sequence[LeftOut]) -> list[LeftOut]:
@@ -142,7 +159,7 @@ def _files(
     left_out: Sequence[LeftOut],
     source: "_Source",
 ) -> dict[str, bytes]:
-    """Return every file of a pack by its name, SHA256SUMS last."""
+    """Return every file of a pack by its name, SHA256SUMS last, and after it the signature."""
     files: dict[str, bytes] = {}
     models = []
     for style in sorted(chosen):
@@ -155,25 +172,33 @@ def _files(
         told = {key: value for key, value in entry.items() if key not in _ARTIFACTS_ONLY}
         models.append({**told, "status": SHIPPED, "files": [about for about, _ in shipped]})
     out_of_it = [{"style": item.style, "why": item.why} for item in left_out]
-    catalog = {"schema": 1, "pack": 1, "models": models, "left_out": out_of_it}
+    order = {"number": source.number, "origin_sha256": source.origin_sha256}
+    catalog = {"schema": 1, "pack": 1, **order, "models": models, "left_out": out_of_it}
     text = json.dumps(catalog, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
     files[CATALOG] = text.encode()
     files[COMPOSE] = compose_zip()
     files |= dict(example(kind) for kind in source.exports)
     files[PAGE] = compose_page(models, inside)
-    files["README.md"] = pack_texts.readme(models, inside).encode()
+    signer = source.signer
+    files["README.md"] = pack_texts.readme(models, inside, signer.key_id if signer else None).encode()
     files["LICENCES.md"] = pack_texts.licences(models).encode()
     for model in models:
         files[f"cards/{model['style']}.md"] = pack_texts.card(model).encode()
     files[SUMS] = sums_text({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}).encode()
+    if signer is not None:
+        files[SIGNATURE] = signer.signature(files[SUMS], f"pack {source.number} of farm {source.origin_sha256}")
     return files
 
 
 class _Source:
-    """Where the files of a pack's models come from: the published one, checked, and what is made of it, once."""
+    """Where a pack comes from: its farm and number, who signs it, and its models' files.
 
-    def __init__(self, storage: Storage, exports: Sequence[str]) -> None:
-        self.exports = exports
+    Of a model there is the published file, checked, and what is made of it, once.
+    """
+
+    def __init__(self, storage: Storage, exports: Sequence[str], number: int, signer: Signer | None) -> None:
+        self.exports, self.number, self.signer = exports, number, signer
+        self.origin_sha256 = hashlib.sha256(storage.read_bytes(layout.catalog_numbered(1))).hexdigest()
         self._storage = storage
         self._made: dict[str, list[tuple[dict[str, Any], bytes]]] = {}
 
@@ -199,42 +224,3 @@ def _check(precision: str, formats: Sequence[str]) -> None:
         raise FarmError(f"format {', '.join(unknown) or 'none'} cannot be shipped; there is {', '.join(FORMATS)}")
     if FORMATS[0] not in formats:
         raise FarmError(f"a pack holds the model files themselves always; give {FORMATS[0]},{','.join(formats)}")
-
-
-def _check_place(out: Path) -> None:
-    """Raise FarmError unless replacing `out` destroys nothing but an old pack."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise FarmError(f"{out}: is no folder; give the name of a new one")
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (out / SUMS).is_file() or not (out / CATALOG).is_file():
-        raise FarmError(f"{out}: is not empty and no pack; give the name of a new folder")
-    own = {*listed_files(out), SUMS}
-    foreign = sorted(str(path.relative_to(out)) for path in out.rglob("*") if not path.is_dir())
-    foreign = [name for name in foreign if name not in own]
-    if foreign:
-        raise FarmError(
-            f"{out}: holds {', '.join(foreign[:5])}, no part of the pack; move it away or give a new folder"
-        )
-
-
-def _replace(out: Path, files: Mapping[str, bytes]) -> None:
-    """Write the pack beside its place, then move it there; the old one goes when the new one stands."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name[:80]}.", suffix=".tmp", dir=out.parent))
-    try:
-        place = Storage(fresh)
-        for name, data in files.items():
-            place.write_bytes(name, data)
-        fresh.chmod(0o755)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name[:80]}.", suffix=".old", dir=out.parent))
-            out.rename(old / out.name)
-            fresh.rename(out)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(out)
-    except OSError as error:
-        raise FarmError(f"{out}: {error.strerror or error}; free space or give another folder") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)

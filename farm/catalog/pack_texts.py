@@ -27,13 +27,15 @@ Path("piece.mid").write_bytes(data)
 """
 
 
-def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
+def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str], signed_by: str | None = None) -> str:
     """Return README.md: what is here, how to check it, how to compose.
 
     Parameters
     ----------
     inside
         The styles whose model the page has in a script.
+    signed_by
+        The id of the key that the pack is signed with; None when it is not.
     """
     first = models[0]["files"][0]
     rows = []
@@ -56,7 +58,9 @@ def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
             "## Check",
             "",
             "`sha256sum -c SHA256SUMS`, or `farm verify` with the name of this folder, which also opens every model.",
+            "With `--after` and the folder of an old pack it refuses one that is older, or another farm's.",
             "",
+            *_signature(signed_by),
             "## Compose in a browser",
             "",
             *_browser(models, inside),
@@ -73,6 +77,20 @@ def readme(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> str:
             *_exports(models[0]),
         ]
     )
+
+
+def _signature(signed_by: str | None) -> list[str]:
+    """Return what README.md says of the signature; not the key itself, which proves nothing where it came with it."""
+    if signed_by is None:
+        return []
+    return [
+        f"The pack is signed, with the key {signed_by}. Get the public key from the author by another way than this",
+        "pack. Then one of these checks, from this folder, that it is the author's and that nothing was changed:",
+        "",
+        "    farm verify . --key PUBLIC_KEY",
+        "    minisign -Vm SHA256SUMS -P PUBLIC_KEY && sha256sum -c SHA256SUMS",
+        "",
+    ]
 
 
 def _browser(models: Sequence[Mapping[str, Any]], inside: Collection[str]) -> list[str]:
@@ -129,7 +147,7 @@ def card(model: Mapping[str, Any]) -> str:
     quality, corpus, lineage, verdict = (model[name] for name in ("quality", "corpus", "lineage", "verdict"))
     file = model["files"][0]
     loss = model["precision_loss"].get(file["precision"]) or {}
-    copy = quality["longest_copy"] or {}
+    copy, stands = quality["longest_copy"] or {}, model["compared"] or {"why": "the first that is approved"}
     unit = "chords" if copy.get("view") == "chords" else "notes"
     facts = [
         ("file", f"`{file['path']}`, {file['precision']}, {file['bytes']:,} bytes"),
@@ -140,6 +158,7 @@ def card(model: Mapping[str, Any]) -> str:
         ("repetition, and people's", f"{_number(quality['repetition'])}, {_number(quality['repetition_human'])}"),
         ("copied, and people's", f"{_number(quality['copied'])}, {_number(quality['copied_human'])}"),
         ("longest copy", f"{copy['notes']} {unit} of {copy['piece']}" if copy.get("notes") else "none"),
+        ("beside the version before it", stands["why"]),
         ("corpus", f"{corpus['pieces']:,} pieces, {corpus['notes']:,} notes, {_number(corpus['hours'])} hours"),
         ("licence", model["licence"]),
         ("recipe, seed", f"{_name(lineage['recipe'])}, {lineage['seed']}"),

@@ -17,6 +17,7 @@ from typing import Any
 
 from farm import layout
 from farm.catalog.chain import in_force, write_next
+from farm.catalog.compared import WORSE
 from farm.catalog.entry import epoch_of, is_fit, missing
 from farm.catalog.model_file import model_name
 from farm.errors import FarmError
@@ -25,6 +26,7 @@ from farm.storage import Storage
 SCHEMA = 1
 CANDIDATE, APPROVED, SHIPPED, REJECTED, RETIRED = STATUSES = ("candidate", "approved", "shipped", "rejected", "retired")
 SHIPPABLE = (APPROVED, SHIPPED)
+_DECIDED = (APPROVED, REJECTED, RETIRED)
 
 
 def current(storage: Storage) -> dict[str, Any] | None:
@@ -75,7 +77,15 @@ def publish(
     return write_next(storage, with_news)
 
 
-def decide(storage: Storage, style: str, status: str, why: str, epoch: int | None = None) -> dict[str, Any]:
+def known_models(storage: Storage, style: str) -> list[dict[str, Any]]:
+    """Return the newest model of a style, where there is one, and then the newest that may ship if it is another."""
+    catalog = current(storage) or {}
+    return [model for where in ("models", "earlier") for model in catalog.get(where, []) if model["style"] == style]
+
+
+def decide(
+    storage: Storage, style: str, status: str, why: str, epoch: int | None = None, although: str = ""
+) -> dict[str, Any]:
     """Record a decision about a style's newest model, write the catalog that shows it, and return the decision.
 
     Approving a model that its verdict calls unfit overrules the verdict; the decision says so.
@@ -83,19 +93,21 @@ def decide(storage: Storage, style: str, status: str, why: str, epoch: int | Non
     Parameters
     ----------
     status
-        approved, rejected, retired (every version of the style, older ones too) or shipped.
+        approved, rejected or retired (every version of the style, older ones too).
     epoch
         The epoch that is meant, where the one that is published must be certain.
+    although
+        Why a model is approved that is worse than the one that ships.
 
     Raises
     ------
     FarmError
-        Without a reason, for an unknown status, style or epoch.
+        Without a reason, for an unknown status, style or epoch, and for a worse model without `although`.
     """
     if not why.strip():
         raise FarmError(f"{style}: a decision needs its reason; add --why 'what you heard'")
-    if status not in STATUSES or status == CANDIDATE:
-        raise FarmError(f"{style}: {status!r} is no decision; give one of {', '.join(STATUSES[1:])}")
+    if status not in _DECIDED:
+        raise FarmError(f"{style}: {status!r} is no decision; give one of {', '.join(_DECIDED)}")
     before = current(storage)
     entry = next((model for model in (before or {}).get("models", []) if model["style"] == style), None)
     if before is None or entry is None:
@@ -103,22 +115,56 @@ def decide(storage: Storage, style: str, status: str, why: str, epoch: int | Non
         raise FarmError(f"{style}: is not in the catalog, which has {known}; run 'farm run' first")
     if epoch is not None and epoch != epoch_of(entry):
         raise FarmError(f"{style}: epoch {epoch_of(entry)} is published, not {epoch}; publish epoch {epoch} first")
+    stands = entry.get("compared") or {}
+    if status == APPROVED and stands.get("outcome") == WORSE and not although.strip():
+        way_out = f"version {stands['version']} goes on shipping unless you say --although 'why this one all the same'"
+        raise FarmError(f"{style}: {stands['why']} {way_out}")
     older = [model for model in before["earlier"] if model["style"] == style and status == RETIRED]
-    time = datetime.now(UTC).isoformat(timespec="seconds")
     for model in (*older, entry):
-        decision = {
-            "time": time,
-            "style": style,
-            "status": status,
-            "why": why.strip(),
-            "epoch": epoch_of(model),
-            "version": model["version"],
-            "sha256": _main_hash(model),
-            "overrules": status == APPROVED and not is_fit(model),
-        }
+        decision = _decision(model, status, why.strip(), although.strip())
         storage.append_json(layout.DECISIONS, decision)
-    write_next(storage, lambda now: _content(storage, now["models"], now["earlier"], now["failures"]))
+    _tell_decisions(storage)
     return decision
+
+
+def record_shipped(storage: Storage, versions: Mapping[str, int], pack: str) -> None:
+    """Record that models are in a pack; nothing for those that were shipped before.
+
+    Parameters
+    ----------
+    versions
+        The version of every style in the pack.
+    pack
+        Its name.
+    """
+    catalog = current(storage) or {}
+    listed = [*catalog.get("models", []), *catalog.get("earlier", [])]
+    fresh = [model for model in listed if versions.get(model["style"]) == model["version"]]
+    fresh = [model for model in fresh if model["status"] == APPROVED]
+    for model in fresh:
+        storage.append_json(layout.DECISIONS, _decision(model, SHIPPED, f"in the pack {pack}", ""))
+    if fresh:
+        _tell_decisions(storage)
+
+
+def _decision(model: Mapping[str, Any], status: str, why: str, although: str) -> dict[str, Any]:
+    """Return the line about a decision on a model, now."""
+    decision = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "style": model["style"],
+        "status": status,
+        "why": why,
+        "epoch": epoch_of(model),
+        "version": model["version"],
+        "sha256": _main_hash(model),
+        "overrules": status == APPROVED and not is_fit(model),
+    }
+    return {**decision, "although": although} if although else decision
+
+
+def _tell_decisions(storage: Storage) -> None:
+    """Write the catalog that shows all decisions there are."""
+    write_next(storage, lambda now: _content(storage, now["models"], now["earlier"], now["failures"]))
 
 
 def _published(storage: Storage, entry: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:

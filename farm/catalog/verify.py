@@ -17,6 +17,7 @@ from typing import Any
 from farm import layout
 from farm.catalog.model_file import ENDING, open_model
 from farm.catalog.page_script import SCRIPTS, model_script, script_name
+from farm.catalog.signing import SIGNATURE
 from farm.composing.player import Player
 from farm.errors import FarmError
 from farm.storage import Storage
@@ -39,13 +40,18 @@ def verify(place: Path | str) -> list[str]:
     path = Path(place)
     if path.is_file():
         return _model_problems(path, path.name, None)
-    if (path / SUMS).exists() or (path / CATALOG).exists():
+    if is_pack(path):
         return _pack_problems(path)
     for root in (path, path.parent):
         if (root / layout.CATALOG).is_dir() and (root == path or path.name == layout.CATALOG):
             return _catalog_problems(root)
     what = "is neither a model file, a catalog nor a pack" if path.exists() else "is missing"
     return [f"{path}: {what}; give a *{ENDING} file, an artifacts folder or what 'farm ship' wrote"]
+
+
+def is_pack(path: Path) -> bool:
+    """Return whether a folder is to be taken for a pack, be it a broken one."""
+    return (path / SUMS).exists() or (path / CATALOG).exists()
 
 
 def listed_files(pack: Path) -> dict[str, str]:
@@ -74,7 +80,8 @@ def _pack_problems(pack: Path) -> list[str]:
     found = {
         str(PurePosixPath(file.relative_to(pack))) for file in pack.rglob("*") if not file.is_dir() or file.is_symlink()
     }
-    problems += [f"{name}: is extra, {SUMS} does not name it" for name in sorted(found - sums.keys() - {SUMS})]
+    unlisted = {SUMS} if (pack / SIGNATURE).is_symlink() else {SUMS, SIGNATURE}  # it signs the list, so it is not in it
+    problems += [f"{name}: is extra, {SUMS} does not name it" for name in sorted(found - sums.keys() - unlisted)]
     if CATALOG not in sums:
         return [*problems, f"{CATALOG}: {SUMS} does not name it"]
     if any(problem.startswith(f"{CATALOG}:") for problem in problems):

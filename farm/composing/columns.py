@@ -25,7 +25,7 @@ class ColumnsTimes:
     Parameters
     ----------
     kernel
-        float32, shape (n_known, n_out): the first `n_known` columns are known.
+        Shape (n_known, n_out): the first `n_known` columns are known.
     bias
         Added to every product, shape (n_out,); nothing when None.
     """
@@ -47,14 +47,14 @@ class ColumnsTimes:
         self._from = np.array([_FIELDS[name] for name in names if name in _FIELDS])
 
     def __call__(self, rows: np.ndarray, held: np.ndarray | None, ending: np.ndarray | None = None) -> np.ndarray:
-        """Return the products, float32, shape (n, n_out).
+        """Return the products, shape (n, n_out).
 
         Parameters
         ----------
         rows
             Events, shape (n, 7).
         held
-            float32, shape (n, n_pitches), where the kernel knows of it; likewise `ending`, shape (n,).
+            Shape (n, n_pitches), where the kernel knows of it; likewise `ending`, shape (n,).
         """
         places = rows.take(self._from, axis=1)
         if ending is not None:

@@ -120,6 +120,12 @@ class Draft:
         self._written.append(rows)
         self.last = rows
 
+    def events(self, piece: int, start: int) -> np.ndarray:
+        """Return the events of a piece from the number `start` on, START and the primer first; shape (n_events, 7)."""
+        n_opening = len(self._opening)
+        written = [rows[piece] for rows in self._written[max(start - n_opening, 0) :]]
+        return np.array([*self._opening[start:], *written], np.int64).reshape(-1, self._opening.shape[1])
+
     def compositions(self, guard: Guard | None) -> list[Composition]:
         end = self._opening[0].copy()
         end[:METRE] = 0

@@ -8,11 +8,12 @@ An event's columns (`farm.music.features`) times `input` enter a stack of LSTM l
 what it reads, that is added to its output. What the last layer gives is the *memory*. The whole beats of the next
 event's time are chosen from the memory alone; each later field from a hidden layer over the memory and those columns of
 the next event that are known by then. Gates stand in the order input, forget, candidate, output. Matrices are
-float32, (n_in, n_out), applied from the right.
+(n_in, n_out), applied from the right.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -92,7 +93,9 @@ class Player:
     architecture
         As a model file holds it, see `architecture`.
     weights
-        By the names of `weight_shapes`; any float type, computed in float32.
+        By the names of `weight_shapes`; any float type.
+    numbers
+        What is computed in: np.float32, or np.float64 for answers that are the same on every machine.
 
     Raises
     ------
@@ -100,7 +103,13 @@ class Player:
         When the description or a weight is not one of this version, with its name.
     """
 
-    def __init__(self, architecture: Mapping[str, Any], encoding: Encoding, weights: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        architecture: Mapping[str, Any],
+        encoding: Encoding,
+        weights: Mapping[str, np.ndarray],
+        numbers: type[np.floating[Any]] = np.float32,
+    ) -> None:
         shapes = weight_shapes(architecture, encoding)
         if set(weights) != set(shapes):
             odd = sorted(set(weights) ^ set(shapes))[0]
@@ -113,7 +122,8 @@ class Player:
                 )
         self.encoding = encoding
         features = self._features = Features(encoding)
-        own = {name: np.asarray(weights[name], np.float32) for name in shapes}
+        own = {name: np.asarray(weights[name], np.float32).astype(numbers, copy=False) for name in shapes}
+        self._numbers, self._made_of = numbers, (architecture, encoding, weights)
         self._input = ColumnsTimes(features, own["input.kernel"], own["input.bias"])
         self._layers = [_Layer(own, number) for number in range(1, len(architecture["layers"]) + 1)]
         later = [field for field in encoding.fields if field != PREDICTED[0]]
@@ -128,16 +138,21 @@ class Player:
             field: (np.ascontiguousarray(own[f"{field}.out.kernel"]), own[f"{field}.out.bias"]) for field in later
         }
 
+    @cached_property
+    def exact(self) -> "Player":
+        """The same network in double precision; made when it is first asked for."""
+        return self if self._numbers is np.float64 else Player(*self._made_of, np.float64)
+
     def start(self, n: int) -> State:
         """Return the state of `n` pieces of which nothing was fed yet; feed START first."""
-        silent = [np.zeros((n, layer.units), np.float32) for layer in self._layers]
+        silent = [np.zeros((n, layer.units), self._numbers) for layer in self._layers]
         cells = tuple((zeros, zeros) for zeros in silent)
         return State(self._features.silence(n), cells, np.tile(self._heads_bias, (n, 1)))
 
     def feed(self, state: State, rows: np.ndarray) -> State:
         """Return the state after one more event of every piece; `rows` has shape (n_pieces, 7)."""
         held, ending, left = self._features.follow(state.left, rows)
-        flow = self._input(rows, held.astype(np.float32), ending)
+        flow = self._input(rows, held.astype(self._numbers), ending)
         cells = []
         for layer, (output, cell) in zip(self._layers, state.cells, strict=True):
             cells.append(layer.step(flow, output, cell))
@@ -147,7 +162,7 @@ class Player:
         return State(left, tuple(cells), heads)
 
     def logits(self, state: State, field: str, rows: np.ndarray) -> np.ndarray:
-        """Return the unnormalised log chances of a field of the next event, float32, (n_pieces, n_classes).
+        """Return the unnormalised log chances of a field of the next event, (n_pieces, n_classes).
 
         Parameters
         ----------
@@ -158,7 +173,7 @@ class Player:
         flow = state.heads[:, self._places[field]]
         if field == PREDICTED[0]:
             return flow
-        held = self._features.held(state.left, rows).astype(np.float32) if self._knows_held[field] else None
+        held = self._features.held(state.left, rows).astype(self._numbers) if self._knows_held[field] else None
         flow = flow + self._known[field](rows, held)
         np.maximum(flow, 0, out=flow)
         kernel, bias = self._out[field]
@@ -179,8 +194,7 @@ class _Layer:
         both = np.concatenate([*own, weights[f"lstm{number}.bias"][None]])
         self.units = both.shape[1] // 4
         opening, forgetting, candidate, showing = np.split(both, 4, axis=1)
-        half = np.float32(0.5)
-        both = np.concatenate([opening * half, forgetting * half, showing * half, candidate], axis=1)
+        both = np.concatenate([opening * 0.5, forgetting * 0.5, showing * 0.5, candidate], axis=1)
         self._kernel, self._bias = np.ascontiguousarray(both[:-1]), both[-1]
 
     def step(self, flow: np.ndarray, output: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

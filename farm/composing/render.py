@@ -9,7 +9,7 @@ What is lost: on a keyboard a key is either down or up. A note struck again whil
 struck again, and of equal notes struck together the longest stays.
 """
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -22,7 +22,7 @@ TICKS_PER_BEAT = 480
 ENDINGS = (".mid", ".midi", ".musicxml", ".xml", ".wav")
 
 
-def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0) -> bytes:
+def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0, soundfont: Path | None = None) -> bytes:
     """Return the bytes of the file `name`: MIDI, MusicXML or WAV by its ending.
 
     Parameters
@@ -31,12 +31,14 @@ def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0) ->
         Note array, any order; none give a valid empty file.
     transpose
         Semitones up, or down when negative.
+    soundfont
+        What a WAV file sounds like; a built-in tone when None.
 
     Raises
     ------
     FarmError
-        For an ending that cannot be written, a tempo or program out of range, or a transposition that leaves
-        the range of MIDI.
+        For an ending that cannot be written, a tempo or program out of range, a transposition that leaves
+        the range of MIDI, or a SoundFont that cannot be played.
     """
     ending = PurePath(name).suffix.lower()
     if ending not in ENDINGS:
@@ -45,13 +47,20 @@ def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0) ->
         raise FarmError(f"{name}: a tempo of {sheet.tempo_bpm:g} beats a minute is out of range; give 4 to 1000")
     if not 0 <= sheet.program < 128:
         raise FarmError(f"{name}: program {sheet.program} is not a General MIDI program; give 0 to 127")
+    if soundfont is not None and ending != ".wav":
+        raise FarmError(f"{name}: a SoundFont is for sound; give a name that ends in .wav")
     notes = playable(transposed(notes, transpose))
     if ending in (".mid", ".midi"):
         return midi_file(notes, sheet, TICKS_PER_BEAT)
     if ending == ".wav":
-        from farm.composing.sound import wav
+        from farm.composing.sound import check_length, wav
 
-        return wav(notes, sheet.tempo_bpm)
+        if soundfont is None:
+            return wav(notes, sheet.tempo_bpm)
+        from farm.composing.soundfont import soundfont_wav
+
+        check_length(notes, sheet.tempo_bpm)
+        return soundfont_wav(midi_file(notes, sheet, TICKS_PER_BEAT), soundfont)
     from farm.composing.score import musicxml
 
     return musicxml(notes, sheet)

@@ -3,18 +3,28 @@
 Conventions
 -----------
 Temperature 1 takes the network's chances as they are; below 1 the likely becomes likelier. Top-p keeps the
-likeliest classes that together reach that share. The rules of event order (see `farm.music.encoding`) hold
+likeliest classes that together reach that share.
+
+A piece is what the network's weights say in double precision, where no machine's way to add numbers up decides what is
+drawn. Networks run in single precision, which takes half the time; a draw that its rounding might have decided is made
+again from exact answers (`farm.composing.exact`).
+
+The rules of event order (see `farm.music.encoding`) hold
 always, whatever the network wants: the first note lies in the first bar, inside a chord pitches rise, STOP
 comes no earlier than a quarter of the asked length. Piece i of seed s is piece 0 of seed s + i, whatever the
 count, so that any piece of a batch can be composed again alone.
 """
 
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from farm.composing.draft import NOTES_PER_BAR, Composition, Draft
+from farm.composing.drawing import draw
+from farm.composing.exact import Exact
 from farm.composing.guard import Guard
+from farm.composing.player import Player
 from farm.errors import FarmError
 from farm.music.encoding import BEATS, METRE, POSITION, PREDICTED, STEP, Encoding
 
@@ -76,12 +86,13 @@ def compose(
     draft = Draft(encoding, opening, count, notes, bars)
     guard = None if greedy else Guard(count, encoding, draft.bar_steps)
     chooser = _Chooser(guard, seed, count, temperature, top_p)
+    exact = Exact(player, draft) if isinstance(player, Player) and not greedy else None
 
     state = player.start(count)
     for row in opening:
         state = player.feed(state, np.tile(row, (count, 1)))
     while True:
-        rows = _next_rows(player, state, draft, chooser)
+        rows = _next_rows(player, state, draft, chooser, exact)
         draft.add(rows)
         if draft.done.all():
             return draft.compositions(guard)
@@ -112,7 +123,7 @@ class _Chooser:
             drawn = [die.random((_EVENTS_OF_LOTS, *self._lots.shape[1:3])) for die in self._dice]
             self._lots, self._event = np.stack(drawn, axis=-1), 0
 
-    def choose(self, name: str, logits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def choose(self, name: str, logits: np.ndarray, rows: np.ndarray, settle: Callable[[np.ndarray], None]) -> Any:
         """Return one class per piece, shape (n,).
 
         Parameters
@@ -121,22 +132,35 @@ class _Chooser:
             float64, -inf where a class is not legal, shape (n, n_classes).
         rows
             The next event of every piece as far as it is decided.
+        settle
+            Puts exact logits in place for some pieces, bool, shape (n,).
         """
         if self._guard is None:
-            return draw(logits, np.zeros(len(rows)), self._heat, self._top_p)  # the likeliest, and of equals the first
+            return logits.argmax(axis=1)
         lots = self._lots[self._event, PREDICTED.index(name)]
-        drawn = draw(logits, lots[0], self._heat, self._top_p)
+        drawn = self._draw(logits, lots[0], settle)
         banned = self._guard.banned(name, rows)
         if banned is None:
             return drawn
         again = banned[self._pieces, drawn]
         if not again.any():
             return drawn
-        free = ~banned & (logits > -np.inf)
-        again &= free.any(axis=1)
+        again &= (~banned & (logits > -np.inf)).any(axis=1)
         self._guard.count(name, again)
-        free |= ~again[:, None]
-        return np.where(again, draw(np.where(free, logits, -np.inf), lots[1], self._heat, self._top_p), drawn)
+        barred = banned & again[:, None]
+        return np.where(again, self._draw(logits, lots[1], settle, barred), drawn)
+
+    def _draw(
+        self, logits: np.ndarray, lots: np.ndarray, settle: Callable[[np.ndarray], None], barred: Any = None
+    ) -> np.ndarray:
+        """Return the class of each piece, of those that are not barred; from exact logits where rounding may decide."""
+        free = logits if barred is None else np.where(barred, -np.inf, logits)
+        drawn, sure = draw(free, lots, self._heat, self._top_p)
+        if sure.all():
+            return drawn
+        settle(~sure)
+        free = logits if barred is None else np.where(barred, -np.inf, logits)
+        return draw(free, lots, self._heat, self._top_p)[0]
 
 
 def _check(notes: int | None, bars: int | None, seed: int, temperature: float, top_p: float, count: int) -> None:
@@ -144,15 +168,16 @@ def _check(notes: int | None, bars: int | None, seed: int, temperature: float, t
     if (notes is None) == (bars is None):
         raise FarmError("compose: the length is asked in notes or in bars, found both or neither; give one of them")
     length = notes if notes is not None else (bars or 0) * NOTES_PER_BAR
-    for name, value, good in (
-        ("notes" if bars is None else "bars", notes if bars is None else bars, 0 < length <= MAX_NOTES),
-        ("seed", seed, seed >= 0),
-        ("temperature", temperature, 0 < temperature <= 10),
-        ("top-p", top_p, 0 < top_p <= 1),
-        ("count", count, 0 < count <= 10_000),
+    most = f"{MAX_NOTES:,}" if bars is None else f"{MAX_NOTES // NOTES_PER_BAR:,}"
+    for name, value, good, wanted in (
+        ("notes" if bars is None else "bars", notes if bars is None else bars, 0 < length <= MAX_NOTES, f"1 to {most}"),
+        ("seed", seed, seed >= 0, "0 or more"),
+        ("temperature", temperature, 0 < temperature <= 10, "more than 0, at most 10; 1 is as the music was"),
+        ("top-p", top_p, 0 < top_p <= 1, "more than 0, at most 1"),
+        ("pieces", count, 0 < count <= 10_000, "1 to 10,000"),
     ):
         if not good:
-            raise FarmError(f"compose: {name} is {value}, which is out of range; see 'farm compose --help'")
+            raise FarmError(f"compose: {name} is {value}, which is out of range; give {wanted}")
 
 
 def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -> np.ndarray:
@@ -169,7 +194,7 @@ def _opening(encoding: Encoding, primer: np.ndarray | None, metre: int | None) -
     return opening
 
 
-def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> np.ndarray:
+def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser, exact: Exact | None) -> np.ndarray:
     """Return the next event of every piece, each field chosen after those before it; int64, shape (n, 7)."""
     rows = np.zeros(draft.last.shape, np.int64)
     rows[:, METRE] = draft.metre
@@ -179,53 +204,15 @@ def _next_rows(player: Network, state: Any, draft: Draft, chooser: _Chooser) -> 
         illegal = draft.illegal(name, rows)
         if illegal is not None:
             np.copyto(logits, -np.inf, where=illegal)
-        rows[:, column] = chooser.choose(name, logits, rows)
+
+        def settle(unsure: np.ndarray, name: str = name, logits: np.ndarray = logits) -> None:
+            if exact is not None:
+                exact.settle(name, rows, logits, unsure & ~draft.done)
+
+        rows[:, column] = chooser.choose(name, logits, rows, settle)
         if name == "step":
             draft.place(rows)
     stopping = rows[:, BEATS] == draft.encoding.stop
     if stopping.any():
         rows[stopping, STEP:METRE] = 0
     return rows
-
-
-def draw(logits: np.ndarray, chances: np.ndarray, heat: np.ndarray, top_p: float) -> np.ndarray:
-    """Return the class that each number in [0, 1) falls on, shape (n,).
-
-    Parameters
-    ----------
-    logits
-        float64, shape (n, n_classes); -inf for what must not be drawn, in no row everywhere.
-    chances, heat
-        Uniform random number and temperature of each piece, shape (n,).
-    top_p
-        Of the classes the likeliest are kept until they reach this share (nucleus sampling: A. Holtzman et al.,
-        "The Curious Case of Neural Text Degeneration", ICLR 2020).
-
-    Raises
-    ------
-    FarmError
-        When the likeliest class of a piece has no finite logit.
-    """
-    best = np.maximum.reduce(logits, axis=1, keepdims=True)
-    if not np.isfinite(best).all():
-        raise FarmError("compose: what the network answers is not finite; train the model again")
-    heat = heat[:, None]
-    weights = logits / heat
-    weights -= best / heat
-    np.exp(weights, out=weights)
-    order = (-weights).argsort(axis=1, kind="stable")
-    firsts = np.arange(0, weights.size, weights.shape[1])
-    order += firsts[:, None]
-    weights = weights.take(order)
-    reached = weights.cumsum(axis=1)
-    last = _below(reached - weights, top_p * reached[:, -1], "left") - 1  # of the kept ones, which come first
-    at = _below(reached, chances * reached.take(firsts + last), "right")
-    return order.take(firsts + np.minimum(at, last)) - firsts
-
-
-def _below(rising: np.ndarray, limits: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
-    """Return how many of each row's numbers, which rise, lie below its limit, or with 'right' at it too; shape (n,)."""
-    if len(rising) == 1:
-        return rising[0].searchsorted(limits, side)
-    below = rising < limits[:, None] if side == "left" else rising <= limits[:, None]
-    return np.add.reduce(below, axis=1)

@@ -32,10 +32,7 @@ def wav(notes: np.ndarray, tempo_bpm: float) -> bytes:
         When the piece lasts longer than 20 minutes, which would be 100 MB.
     """
     seconds = 60 / tempo_bpm
-    ends = (notes["onset_beat"] + notes["duration_beat"]) * seconds
-    total = float(ends.max()) + TAIL_SECONDS if len(notes) else 1.0
-    if total > MAX_SECONDS:
-        raise FarmError(f"sound: the piece lasts {total / 60:.0f} minutes; ask for fewer notes or write a .mid file")
+    total = check_length(notes, tempo_bpm)
     mix = np.zeros(int(total * RATE) + 1, np.float32)
     tones: dict[int, np.ndarray] = {}
     for note in notes:
@@ -57,6 +54,15 @@ def wav(notes: np.ndarray, tempo_bpm: float) -> bytes:
         file.setframerate(RATE)
         file.writeframes(samples.tobytes())
     return sink.getvalue()
+
+
+def check_length(notes: np.ndarray, tempo_bpm: float) -> float:
+    """Return how long a piece sounds, seconds; FarmError when that is more than `MAX_SECONDS`."""
+    ends = (notes["onset_beat"] + notes["duration_beat"]) * 60 / tempo_bpm
+    total = float(ends.max()) + TAIL_SECONDS if len(notes) else 1.0
+    if total > MAX_SECONDS:
+        raise FarmError(f"sound: the piece lasts {total / 60:.0f} minutes; ask for fewer notes or write a .mid file")
+    return total
 
 
 def _tone(pitch: int) -> np.ndarray:

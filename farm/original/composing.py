@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from farm.composing.sampling import draw
+from farm.composing.drawing import draw
 from farm.config import Samples
 from farm.music.encoding import Encoding, decode
 from farm.original.tokens import codes, detokenize, tokenize
@@ -56,7 +56,7 @@ def compose(
         logits = network.logits(rows[:, -network.length :]).astype(np.float64)
         lots = np.array([die.random() for die in dice])
         heat = np.full(len(dice), samples.temperature)
-        drawn = draw(logits[:-1], lots, heat, samples.top_p)
+        drawn, _ = draw(logits[:-1], lots, heat, samples.top_p)
         chosen = np.append(drawn, logits[-1].argmax()).astype(np.int32)
         rows = np.concatenate([rows, chosen[:, None]], axis=1)
         length += sizes[chosen]

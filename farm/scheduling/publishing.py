@@ -5,12 +5,14 @@ before stays.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from farm import layout
 from farm.catalog import publish as shelf
 from farm.config import BASE
-from farm.errors import FarmError
+from farm.errors import BusyError, FarmError
 from farm.scheduling import ledger
 from farm.scheduling.comparing import compare, judged_runs
 from farm.scheduling.entries import make_entry
@@ -91,8 +93,13 @@ def current_catalog(storage: Storage) -> dict[str, Any] | None:
     return shelf.current(storage)
 
 
-def decide(storage: Storage, style: str, status: str, why: str, *, epoch: int | None) -> str:
+def decide(storage: Storage, style: str, status: str, why: str, *, epoch: int | None = None, although: str = "") -> str:
     """Record a decision about a style's model, with another epoch published first where one is named.
+
+    Parameters
+    ----------
+    although
+        Why a model is approved that is worse than the one that ships.
 
     Returns
     -------
@@ -101,10 +108,21 @@ def decide(storage: Storage, style: str, status: str, why: str, *, epoch: int | 
     with ledger.owned(storage):
         if epoch is not None:
             _overrule(storage, style, epoch, why)
-        decision = shelf.decide(storage, style, status, why)
+        decision = shelf.decide(storage, style, status, why, although=although)
         _write_site(storage)
     overruled = "; the verdict called it unfit, your reason is kept with it" if decision["overrules"] else ""
     return f"{style}: version {decision['version']}, epoch {decision['epoch']}, {status}{overruled}"
+
+
+def record_shipped(storage: Storage, report: Mapping[str, Any]) -> None:
+    """Record what a pack holds, from the report of `farm.catalog.pack.ship`, when the pack stands.
+
+    A run of the farm that is going on is not disturbed: it brings the report site up to date itself.
+    """
+    versions = {one["style"]: one["version"] for one in report["models"]}
+    shelf.record_shipped(storage, versions, Path(report["out"]).resolve().name)
+    with suppress(BusyError), ledger.owned(storage):
+        _write_site(storage)
 
 
 def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:

@@ -14,7 +14,7 @@ from farm.catalog.publish import decide, publish
 from farm.music.encoding import Encoding
 from farm.storage import Storage
 from tests.browser.small_networks import COMPACT, SMALL, TITLE, random_network
-from tests.test_catalog import entry
+from tests.small_catalog import entry
 
 
 @pytest.fixture(scope="session")

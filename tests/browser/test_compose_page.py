@@ -7,7 +7,7 @@ from symusic import Score
 
 from farm.catalog.composer import Wish
 from farm.composing.render import TICKS_PER_BEAT
-from farm.piece import compose_piece
+from farm.piece import compose_pieces
 from farm.storage import Storage
 from tests.browser.small_networks import TITLE
 from tests.test_catalog import HOSTILE, hostile
@@ -51,7 +51,7 @@ def test_the_saved_file_is_the_one_that_farm_compose_writes(page, pack, tmp_path
     assert path.name == f"{style}-123456789012345678901234.mid"
     other = tmp_path / "other.mid"
     wish = Wish(notes=60, seed=123456789012345678901234)
-    facts = compose_piece(str(pack / f"{style}-1.farm.safetensors"), other, wish, Storage(tmp_path))
+    (facts,) = compose_pieces(str(pack / f"{style}-1.farm.safetensors"), other, wish, Storage(tmp_path))
     assert path.read_bytes() == other.read_bytes()
     assert f"{facts['notes']} notes" in page.inner_text("#said")
     assert sum(len(track.notes) for track in Score(path).tracks) > 0
@@ -75,7 +75,7 @@ def test_bars_temperature_top_p_tempo_and_transposition_are_those_of_farm_compos
     page.locator("#transpose").blur()
     other = tmp_path / "other.mid"
     wish = Wish(bars=8, seed=7, temperature=0.7, top_p=0.8, transpose=-5, tempo_bpm=133.0)
-    compose_piece(str(pack / "bach-1.farm.safetensors"), other, wish, Storage(tmp_path))
+    compose_pieces(str(pack / "bach-1.farm.safetensors"), other, wish, Storage(tmp_path))
     assert saved(page, tmp_path).read_bytes() == other.read_bytes()
 
 
@@ -142,7 +142,7 @@ def test_models_that_are_not_inside_are_asked_for(page, bare_pack, pack, tmp_pat
     assert "Show it night-1.farm.safetensors" in page.inner_text("#missing")
     composed(page, "bach")
     other = tmp_path / "other.mid"
-    compose_piece(
+    compose_pieces(
         str(bare_pack / "bach-1.farm.safetensors"),
         other,
         Wish(notes=60, seed=7),

@@ -28,7 +28,7 @@ const tests = {
     });
   },
   draw: ({ logits, legal, chance, heat, topP }) =>
-    draw(Float32Array.from(logits), (choice) => legal[choice], chance, heat, topP),
+    draw(Float64Array.from(logits), (choice) => legal[choice], chance, heat, topP),
 };
 self.onmessage = ({ data }) => {
   if (!data.test) return;

@@ -37,6 +37,10 @@ function checkMetadata(metadata, data, end) {
   if (!isObject || !Object.values(metadata).every((value) => typeof value === "string")) {
     throw new Error("it has no metadata of a model file");
   }
+  // told before anything else, for another format may differ in all of it
+  if (metadata.format !== undefined && metadata.format !== FORMAT) {
+    throw new Error(`its format is '${metadata.format.slice(0, 20)}', this page reads '${FORMAT}'; use a newer pack`);
+  }
   const keys = Object.keys(metadata).sort().join();
   if (keys !== METADATA_KEYS) throw new Error(`its metadata names ${keys.slice(0, 200)}; expected ${METADATA_KEYS}`);
   const own = new TextEncoder().encode(`"sha256":"${metadata.sha256}"`);

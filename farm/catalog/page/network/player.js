@@ -1,5 +1,5 @@
-// The trained network, played event by event (farm/composing/player.py). Sums are taken in double precision and
-// rounded to float32 where numpy stores float32, so that answers differ from numpy's in the last bits at most.
+// The trained network, played event by event (farm/composing/player.py), in double precision throughout: what is drawn
+// from its answers is what `farm compose` draws.
 
 const MAX_UNITS = 4096;
 const MAX_LAYERS = 8;
@@ -71,12 +71,12 @@ class Player {
 
   // Where a piece stands before anything was fed.
   start() {
-    const silent = () => this.layers.map((units) => new Float32Array(units));
+    const silent = () => this.layers.map((units) => new Float64Array(units));
     return {
       left: this.features.silence(),
       outputs: silent(),
       cells: silent(),
-      memory: new Float32Array(this.layers.at(-1)),
+      memory: new Float64Array(this.layers.at(-1)),
     };
   }
 
@@ -85,14 +85,13 @@ class Player {
     const { weights } = this;
     let flow = Float64Array.from(weights["input.bias"]);
     for (const column of this.features.follow(state.left, row)) addRow(flow, weights["input.kernel"], column);
-    flow = Float32Array.from(flow);
     this.layers.forEach((units, at) => {
       const [output, cell] = [state.outputs[at], state.cells[at]];
       const gates = Float64Array.from(weights[`lstm${at + 1}.bias`]);
       addProduct(gates, flow, weights[`lstm${at + 1}.kernel`]);
       addProduct(gates, output, weights[`lstm${at + 1}.recurrent`]);
-      stepLayer(Float32Array.from(gates), output, cell);
-      flow = flow.length === units ? output.map((value, unit) => value + flow[unit]) : Float32Array.from(output);
+      stepLayer(gates, output, cell);
+      flow = flow.length === units ? output.map((value, unit) => value + flow[unit]) : Float64Array.from(output);
     });
     state.memory = flow;
   }
@@ -107,11 +106,11 @@ class Player {
       for (const column of this.features.columns(state.left, row, this.features.known(field))) {
         addRow(hidden, weights[`${field}.known.kernel`], column);
       }
-      flow = Float32Array.from(hidden, (value) => Math.max(value, 0));
+      flow = hidden.map((value) => Math.max(value, 0));
     }
     const logits = Float64Array.from(weights[`${field}.out.bias`]);
     addProduct(logits, flow, weights[`${field}.out.kernel`]);
-    return Float32Array.from(logits);
+    return logits;
   }
 }
 

@@ -1,6 +1,8 @@
 // Composing: one event after the other from the network's chances (farm/composing/sampling.py), with the same lots in
 // the same order, so that a seed gives the piece that `farm compose` gives.
 
+const BELOW_ONE = 1 - 2 ** -52;
+
 // A generator: it yields after each event, so that whoever runs it can pause, and returns
 // { events, stopped, interventions }. settings: seed (BigInt), notes or bars, temperature, topP, metre (class).
 function* composing(player, settings) {
@@ -29,8 +31,6 @@ function nextRow(player, state, draft, guard, lots, { temperature, topP }) {
   player.encoding.fields.forEach((name, at) => {
     const logits = player.logits(state, name, row);
     const legal = draft.legal(name, row);
-    if (!Number.isFinite(highest(logits, legal)))
-      throw new Error(`the network's answer for ${name} is not finite; get the model file again`);
     let drawn = draw(logits, legal, chances[at][0], heat, topP);
     const banned = guard.banned(name, row);
     if (banned !== null && banned(drawn)) {
@@ -50,33 +50,31 @@ function nextRow(player, state, draft, guard, lots, { temperature, topP }) {
 function highest(logits, legal) {
   let best = -Infinity;
   logits.forEach((logit, choice) => {
-    if (legal(choice) && !(logit <= best)) best = logit; // NaN is carried on, and found
+    if (legal(choice) && logit > best) best = logit;
   });
   return best;
 }
 
-// The class that a number in [0, 1) falls on, of the likeliest that together reach the share topP.
+// The class that a number in [0, 1) falls on: of the likeliest that together reach the share topP, each as wide as its
+// chance, in their own order (farm/composing/drawing.py).
 function draw(logits, legal, chance, heat, topP) {
   const top = highest(logits, legal) / heat;
   const weights = Float64Array.from(logits, (logit, choice) => (legal(choice) ? Math.exp(logit / heat - top) : 0));
-  const order = [...weights.keys()]
-    .filter((choice) => weights[choice] > 0)
-    .sort((a, b) => weights[b] - weights[a] || a - b);
-  let total = 0;
-  for (const choice of order) total += weights[choice];
+  const falling = weights.slice().sort().reverse();
+  const total = sum(falling);
   let reached = 0;
-  const kept = order.map((choice) => {
-    reached += weights[choice];
-    return reached - weights[choice] < topP * total ? weights[choice] : 0;
-  });
-  const share = chance * kept.reduce((sum, weight) => sum + weight, 0);
-  const last = kept.filter((weight) => weight > 0).length - 1;
-  let at = 0;
-  reached = 0;
-  for (const weight of kept) {
+  let cut = falling[0];
+  for (const weight of falling) {
     reached += weight;
-    if (reached > share) break;
-    at += 1;
+    if (reached - weight >= topP * total) break;
+    cut = weight;
   }
-  return order[Math.min(at, last)];
+  const kept = weights.map((weight) => (weight >= cut ? weight : 0));
+  const target = chance * sum(kept) * BELOW_ONE;
+  reached = 0;
+  return kept.findIndex((weight) => (reached += weight) > target);
+}
+
+function sum(values) {
+  return values.reduce((total, value) => total + value, 0);
 }

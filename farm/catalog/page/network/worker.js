@@ -44,8 +44,6 @@ function open({ name, data, sha256: told }) {
 function openModel(bytes) {
   try {
     const { tensors, metadata } = readContainer(bytes);
-    if (metadata.format !== FORMAT)
-      throw new Error(`its format is '${metadata.format.slice(0, 20)}', this page reads '${FORMAT}'`);
     const { weights, precision } = restoreWeights(tensors);
     const encoding = new Encoding(parseObject(metadata.encoding, "encoding"));
     const card = parseObject(metadata.card, "card");
