@@ -71,15 +71,15 @@ def measure_style(storage: Storage, models: Sequence[Mapping[str, Any]], style: 
         for model, corpus in dict.fromkeys(pairs)
         if (hashes[model], excerpts[corpus].digest) not in known and excerpts[corpus].notes
     ]
-    players: dict[str, tuple[Player, Encoding] | None] = {}
     found: Bits = {}
+    opened, asked = "", None  # one network at a time: a hundred of them are a gigabyte
     with threadpool_limits(1):  # products of a few rows gain nothing from threads that wait for each other
         for model, corpus in wanted:
             if time.monotonic() > until:
                 break
-            if model not in players:
-                players[model] = _player(storage, keys[model], hashes[model])
-            if (asked := players[model]) is not None:
+            if model != opened:
+                opened, asked = model, _player(storage, keys[model], hashes[model])
+            if asked is not None:
                 found[hashes[model], excerpts[corpus].digest] = _bits(*asked, excerpts[corpus])
     _write(storage, style, own, {**_kept(storage, style, hashes, excerpts), **found})
 
