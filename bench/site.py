@@ -4,7 +4,7 @@
 again with nothing changed, then opened from the file manager in Chromium, without a network: *interactive* is the time
 from asking for the page until its script has run and a column was sorted.
 
-    python bench/site.py [--styles 100] [--snapshots 40] [--folder DIR] [--json FILE]
+    python bench/site.py [--styles 100] [--snapshots 40] [--paired 14] [--folder DIR] [--json FILE]
 """
 
 import argparse
@@ -34,7 +34,6 @@ from farm.website.write import write_site  # noqa: E402
 CHROMIUM = "/usr/bin/chromium"
 CORES = 2
 OPENINGS = 5
-PAIRED = 14
 TARGETS = {"index_bytes": 500_000, "index_seconds": 1.0, "style_bytes": 2_000_000, "build_seconds": 60.0}
 
 
@@ -97,10 +96,10 @@ def opened(site: Path) -> dict[str, float]:
     return found
 
 
-def asked(storage: Storage) -> dict[str, float]:
+def asked(storage: Storage, styles: int) -> dict[str, float]:
     """Return how long it takes to ask networks of the usual size about each other's music."""
     if not storage.exists(layout.CURRENT):
-        make_farm(storage, PAIRED, 1, 2, COMPACT)
+        make_farm(storage, styles, 1, 2, COMPACT)
     models = (current(storage) or {})["models"]
     for model in models:
         storage.delete(layout.heat(model["style"]))
@@ -109,9 +108,9 @@ def asked(storage: Storage) -> dict[str, float]:
     return {"pairs": len(models) ** 2, "pairs_seconds": time.perf_counter() - began}
 
 
-def measure(folder: Path, styles: int, snapshots: int) -> dict[str, Any]:
+def measure(folder: Path, styles: int, snapshots: int, paired: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"machine": describe(), "styles": styles, "snapshots": snapshots}
-    facts |= asked(Storage(folder / "pairs"))
+    facts |= asked(Storage(folder / "pairs"), paired)
     storage = Storage(folder / "artifacts")
     if not storage.exists(layout.CURRENT):
         make_farm(storage, styles, snapshots)
@@ -156,13 +155,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--styles", type=int, default=100)
     parser.add_argument("--snapshots", type=int, default=40)
+    parser.add_argument("--paired", type=int, default=14, help="styles whose models are asked about each other's music")
     parser.add_argument(
         "--folder", type=Path, help="where to leave the farm; a temporary one that is deleted if not given"
     )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="farm-site-"))
-    measured = measure(folder, arguments.styles, arguments.snapshots)
+    measured = measure(folder, arguments.styles, arguments.snapshots, arguments.paired)
     if arguments.folder is None:
         shutil.rmtree(folder)
     if arguments.json:

@@ -176,6 +176,7 @@ def entry(
         "lineage": {**lineage, "split_sha256": "0" * 64},
         "cost": {"seconds": 180.0, "attempts": 1, "device": "made"},
         "samples": keys,
+        "compared": None,
     }
 
 

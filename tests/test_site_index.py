@@ -66,7 +66,9 @@ def test_the_version_that_ships_is_compared_with_where_there_is_one(tmp_path):
     [
         ({"outcome": "worse", "version": 1, "delta_bits": 0.4}, "worse", "+0.40 bits against version 1"),
         ({"outcome": "same", "version": 1, "delta_bits": 0.0}, "same", "+0.00 bits against version 1"),
-        ({"comparable": False, "outcome": "better", "why": "other pieces"}, "not comparable", "other pieces"),
+        ({"outcome": "worse", "version": 1, "delta_bits": -0.4, "why": "it copies more"}, "worse", "it copies more"),
+        ({"comparable": False, "outcome": "worse", "why": "it is not fit"}, "worse", "it is not fit"),
+        ({"comparable": False, "outcome": "not comparable", "why": "other pieces"}, "not comparable", "other pieces"),
         ({"outcome": "not comparable", "version": 2}, "not comparable", "with version 2"),
         ({"outcome": HOSTILE}, "not comparable", "with the version that ships"),
         ({"outcome": "better", "delta_bits": None, "version": "x"}, "better", "against the version that ships"),

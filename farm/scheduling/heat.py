@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from farm import layout
 from farm.catalog.model_file import Model, open_model
@@ -65,18 +66,21 @@ def measure_style(storage: Storage, models: Sequence[Mapping[str, Any]], style: 
     excerpts = {name: excerpt_of(storage, name) for name in hashes}
     known, own = read_bits(storage, list(hashes)), excerpts[style]
     pairs = [(style, style), *((style, name) for name in hashes), *((name, style) for name in hashes)]
-    players: dict[str, tuple[Player, Encoding] | None] = {}
+    wanted = [
+        (model, corpus)
+        for model, corpus in dict.fromkeys(pairs)
+        if (hashes[model], excerpts[corpus].digest) not in known and excerpts[corpus].notes
+    ]
     found: Bits = {}
-    for model, corpus in dict.fromkeys(pairs):
-        pair, excerpt = (hashes[model], excerpts[corpus].digest), excerpts[corpus]
-        if pair in known or not excerpt.notes:
-            continue
-        if time.monotonic() > until:
-            break
-        if model not in players:
-            players[model] = _player(storage, keys[model], hashes[model])
-        if (asked := players[model]) is not None:
-            found[pair] = _bits(*asked, excerpt)
+    opened, asked = "", None  # one network at a time: a hundred of them are a gigabyte
+    with threadpool_limits(1):  # products of a few rows gain nothing from threads that wait for each other
+        for model, corpus in wanted:
+            if time.monotonic() > until:
+                break
+            if model != opened:
+                opened, asked = model, _player(storage, keys[model], hashes[model])
+            if asked is not None:
+                found[hashes[model], excerpts[corpus].digest] = _bits(*asked, excerpts[corpus])
     _write(storage, style, own, {**_kept(storage, style, hashes, excerpts), **found})
 
 

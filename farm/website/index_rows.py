@@ -126,9 +126,11 @@ def shipped(compared: dict[str, Any]) -> tuple[Mark | None, str]:
     outcome, version = str(compared.get("outcome") or "not comparable"), whole(compared.get("version"))
     delta = number(compared.get("delta_bits"))
     against = "the version that ships" if version is None else f"version {version}"
-    if compared.get("comparable") is False or outcome not in _OUTCOMES:
-        why = str(compared.get("why") or "")
+    why = str(compared.get("why") or "")
+    if outcome not in _OUTCOMES:
         return Mark("not comparable", "warn", 3), why or f"with {against}"
+    if outcome == "worse" and why and (delta is None or delta <= 0):
+        return Mark(outcome, _OUTCOMES[outcome], 2), why  # by something else than bits
     gain = "" if delta is None else f"{delta:+.2f} bits ".replace("-", "−")
     return Mark(outcome, _OUTCOMES[outcome], list(_OUTCOMES).index(outcome)), f"{gain}against {against}"
 
