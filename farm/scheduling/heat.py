@@ -31,8 +31,8 @@ from farm.music.encoding import BEATS, GRIDS, PREDICTED, VELOCITY, Encoding
 from farm.storage import Storage
 from farm.training.loading import load_music
 
-PIECES, NOTES = 8, 128
-"""An excerpt has at most so many pieces, and of each so many notes."""
+PIECES, NOTES = 8, 1000
+"""An excerpt has at most so many pieces and notes, of each piece as many."""
 
 _VERSION = 1  # raised by hand when the same music gives other excerpts
 _COUNTED = PREDICTED[:-1]
@@ -125,7 +125,8 @@ def _excerpt(storage: Storage, style: str) -> list[np.ndarray]:
     chosen = [music.events_of(name) for name in names[:: max(1, -(-len(names) // PIECES))]]
     if not names:
         chosen = music.learnt_and_asked()[1][:PIECES]  # too few pieces to hold any out: the last bars of each
-    return [piece if _n_notes(piece) <= NOTES else piece[: NOTES + 1] for piece in chosen if _n_notes(piece) > 0]
+    most = NOTES // max(len(chosen), 1)
+    return [piece if _n_notes(piece) <= most else piece[: most + 1] for piece in chosen if _n_notes(piece) > 0]
 
 
 def _n_notes(events: np.ndarray) -> int:

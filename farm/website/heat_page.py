@@ -23,7 +23,7 @@ from farm.website.wording import page_name, title_of
 STEPS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """More bits than the best of the column, as shares of its bits, from which on a cell is one step paler."""
 
-_CLOSE_BITS = 0.005  # what rounds to the same number is as good
+_CLOSE_BITS = 0.02  # of so few notes, that is as good
 
 
 @dataclass(frozen=True)
@@ -180,4 +180,9 @@ def _legend() -> tuple[str, ...]:
     """Return what each level means, from the best on."""
     edges = [f"{step:.0%}".replace("%", " %") for step in STEPS]
     between = [f"{low} to {high} more" for low, high in pairwise(edges)]
-    return ("best of its column", f"up to {edges[0]} more bits", *between, f"more than {edges[-1]} more")
+    return (
+        f"best of its column, to within {_CLOSE_BITS} bits",
+        f"up to {edges[0]} more bits",
+        *between,
+        f"more than {edges[-1]} more",
+    )

@@ -1,5 +1,7 @@
 """The report's index, its comparing page and its table of models and music, opened from a file manager."""
 
+import json
+
 import pytest
 
 from farm import layout
@@ -255,3 +257,25 @@ def test_names_that_would_run_are_shown_and_run_nowhere(page, tmp_path):
                 )
         page.evaluate("document.querySelectorAll('*').forEach(one => one.dispatchEvent(new Event('mouseover')))")
         assert page.evaluate("window.hit") is None
+
+
+def test_a_single_epoch_five_hundred_and_no_samples_are_drawn_side_by_side(page, tmp_path):
+    storage = make_farm(tmp_path)
+    add_run(storage, "short", "1f2e", 1, [])
+    add_run(storage, "long", "2a2a", 1, [1])
+    lines = [{"epoch": epoch, "bits_per_note": 9 - epoch / 100, "val_bits_per_note": None} for epoch in range(1, 501)]
+    storage.write_text(layout.metrics("long", "2a2a"), "\n".join(map(json.dumps, lines)))
+    short = model(storage, "short", "1f2e", verdict={"epoch": 1, "verdict": "healthy"}, quality={}, files=[])
+    publish(storage, 2, [short, model(storage, "long", "2a2a")], [])
+    write_site(storage)
+    page.goto(f"file://{storage.address(layout.SITE)}/compare.html#a=short&b=long")
+    page.locator("svg.curves .line").first.wait_for(state="attached")
+    assert "NaN" not in page.locator("svg.curves").evaluate("svg => svg.outerHTML")
+    assert "A: no samples were kept." in page.inner_text("#samples-said")
+    assert "A has no sample 1." in page.inner_text("#pairs")
+    rows = page.locator("#measures-table tbody tr").all_inner_texts()
+    assert any(row.startswith("Copied") and row.endswith("not known of both") for row in rows)
+    page.get_by_text("Every epoch in numbers").click()
+    assert page.locator("#epochs tbody tr").count() == 500
+    page.evaluate("location.hash = 'a=short&b=short'")
+    page.get_by_text("No samples were kept of either.").wait_for()
