@@ -7,10 +7,12 @@ import pytest
 
 from farm import layout
 from farm.composing.scoring import bits_per_note
+from farm.config import Network
 from farm.errors import StyleError
 from farm.music.batches import Batch
-from farm.music.encoding import N_COLUMNS
+from farm.music.encoding import N_COLUMNS, Encoding
 from farm.training import snapshots
+from farm.training.shape import n_weights, network_shape
 from tests.small_runs import HELDOUT, PLAIN, RATE, Killed, MortalStorage, lines_of, recipe_of, train_small
 
 CONTRACT = {
@@ -113,3 +115,13 @@ def test_a_run_starts_from_given_weights(trained, tmp_path):
     assert lines_of(started)[0]["val_bits_per_note"] < lines_of(storage)[2]["val_bits_per_note"]
     with pytest.raises(StyleError, match="tunes: the base is another network"):
         train_small(tmp_path, recipe_of(), run="two", start_from={"input.bias": np.zeros(8)})
+
+
+def test_models_of_music_with_loudness_are_no_larger():
+
+    for network in (Network(), Network(embedding=64, layers=[128, 128], head=96), Network(layers=[512], head=384)):
+        plain, loud = (network_shape(network, Encoding(has_velocity=loud)) for loud in (False, True))
+        least, most = n_weights(loud, Encoding(has_velocity=True)), n_weights(plain, Encoding())
+        assert plain["head"] == network.head
+        assert 0.99 * most < least <= most
+    assert network_shape(Network(layers=[8], head=8), Encoding(has_velocity=True))["head"] == 8, "no narrower than this"

@@ -147,7 +147,7 @@ def card(model: Mapping[str, Any]) -> str:
     quality, corpus, lineage, verdict = (model[name] for name in ("quality", "corpus", "lineage", "verdict"))
     file = model["files"][0]
     loss = model["precision_loss"].get(file["precision"]) or {}
-    copy, stands = quality["longest_copy"] or {}, model["compared"] or {"why": "the first that is approved"}
+    copy, stands = quality["longest_copy"] or {}, model.get("compared") or {"why": "the first that is approved"}
     unit = "chords" if copy.get("view") == "chords" else "notes"
     facts = [
         ("file", f"`{file['path']}`, {file['precision']}, {file['bytes']:,} bytes"),

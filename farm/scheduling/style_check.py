@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from farm.composing.player import Player, architecture
+from farm.composing.player import Player
 from farm.composing.sampling import compose
 from farm.config import Network, Samples
 from farm.music.encoding import Encoding, decode
@@ -16,6 +16,7 @@ from farm.scheduling.judging import bits_of, ngram_of
 from farm.scheduling.work import Work
 from farm.storage import Storage
 from farm.training.loading import load_music
+from farm.training.shape import network_shape
 
 
 def style_check(storage: Storage, work: Work, encoding: Encoding) -> Callable[[Mapping[str, np.ndarray]], bool]:
@@ -28,7 +29,7 @@ def style_check(storage: Storage, work: Work, encoding: Encoding) -> Callable[[M
     music, network, samples = load_music(storage, work.style, encoding), work.recipe.network, Samples()
     if not isinstance(network, Network):
         raise TypeError(f"{work.recipe.name}: only networks of kind lstm start from a base")
-    shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
+    shape = network_shape(network, encoding)
     ngram = ngram_of(music, work.recipe)
     people = ngram.of_people(samples.notes)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.catalog.base_file import open_base
-from farm.composing.player import architecture, weight_shapes
+from farm.composing.player import weight_shapes
 from farm.config import BASE, NONE, Network, Recipe
 from farm.corpus.sources import list_files
 from farm.errors import ConfigError, FarmError
@@ -16,6 +16,7 @@ from farm.scheduling.retraining import asked
 from farm.scheduling.state import BaseState, StyleState, whole_and_lost
 from farm.scheduling.work import BaseWork, Work
 from farm.storage import Storage
+from farm.training.shape import network_shape
 
 
 def survey(
@@ -97,7 +98,7 @@ def _checked(file: Path, recipes: Sequence[Recipe]) -> str:
         network = recipe.network
         if not recipe.has_base or not isinstance(network, Network):
             continue
-        wanted = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
+        wanted = network_shape(network, base.encoding)
         if weight_shapes(wanted, base.encoding) != weight_shapes(base.architecture, base.encoding):
             raise FarmError(
                 f"{file}: its network is {base.architecture}, recipe {recipe.name!r} has {wanted}; "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from farm import layout
-from farm.composing.player import architecture, weight_shapes
+from farm.composing.player import weight_shapes
 from farm.config import Network, Recipe, Training
 from farm.errors import StyleError
 from farm.music.batches import Part
@@ -28,6 +28,7 @@ from farm.training.devices import explain, is_gpu_there
 from farm.training.memory import available_bytes, estimate_bytes, refuse_what_cannot_fit
 from farm.training.parts import split_parts
 from farm.training.record import Record
+from farm.training.shape import network_shape
 from farm.training.stopping import (
     RETRY_SHARE,
     best_line,
@@ -97,7 +98,7 @@ def fit(
     network = recipe.network
     if not isinstance(network, Network):
         raise TypeError(f"{recipe.name}: this is no recipe of kind lstm")
-    shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
+    shape = network_shape(network, encoding)
     parts, judged, is_weak = split_parts(style, train, heldout)
     if start_from is not None and {n: w.shape for n, w in start_from.items()} != weight_shapes(shape, encoding):
         raise StyleError(f"{style}: the base is another network than the recipe's; give both the same network section")

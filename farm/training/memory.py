@@ -13,12 +13,12 @@ import math
 import sys
 from pathlib import Path
 
-from farm.composing.player import architecture, weight_shapes
 from farm.config import Network, Training
 from farm.errors import StyleError
 from farm.music.encoding import Encoding
 from farm.music.features import Features
 from farm.training.passes import HELDOUT_LENGTH, HELDOUT_WINDOWS, batch_size, epochs_per_pass
+from farm.training.shape import n_weights, network_shape
 
 _LIBRARY_BYTES = 750_000_000  # TensorFlow with its threads and graphs, before any weight
 _COPIES = 20  # of the weights: value, two gradients, two moments, average; a snapshot; two states of four, one packed
@@ -36,17 +36,20 @@ def estimate_bytes(network: Network, training: Training, encoding: Encoding, n_r
     n_rows, n_heldout
         Events of the pieces to train on, and of those held out.
     """
-    shape = architecture(embedding=network.embedding, layers=network.layers, head=network.head)
-    n_weights = sum(math.prod(size) for size in weight_shapes(shape, encoding).values())
+    shape = network_shape(network, encoding)
     n_fields, n_classes = len(encoding.fields), sum(encoding.n_classes[field] for field in encoding.fields)
     per_step = 2 * Features(encoding).n_columns + 3 * network.embedding
-    per_step += _PER_CLASS * (n_classes + n_fields * network.head)
+    per_step += _PER_CLASS * (n_classes + n_fields * shape["head"])
     units, length = sum(network.layers), training.window_notes
     n_windows = math.ceil(n_rows / length) // epochs_per_pass(n_rows, training.epoch_notes, length)
     trained = batch_size(max(n_windows, 1), training.batch_windows) * length * (_PER_UNIT * units + per_step)
     most = HELDOUT_LENGTH * length
     judged = min(HELDOUT_WINDOWS, math.ceil(n_heldout / most)) * most * (_PER_UNIT_JUDGED * units + per_step)
-    return _LIBRARY_BYTES + 4 * (_COPIES * n_weights + max(trained, judged)) + _PER_ROW * (n_rows + n_heldout)
+    return (
+        _LIBRARY_BYTES
+        + 4 * (_COPIES * n_weights(shape, encoding) + max(trained, judged))
+        + _PER_ROW * (n_rows + n_heldout)
+    )
 
 
 def refuse_what_cannot_fit(style: str, network: Network, training: Training, needed: int, available: int) -> None:
