@@ -135,7 +135,7 @@ class Reviewing:
             )
         except BusyError as error:
             who = str(error).partition(";")[0]
-            raise BusyError(f"Nothing can be decided while a farm is at work here. {_UNSEEN} ({who})") from error
+            raise BusyError(f"No other epoch can be published while a farm is at work. {_UNSEEN} ({who})") from error
         return {"told": told}
 
     def retrain(self, wish: Retraining) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from farm.planning import plan_facts
 from farm.reviewing import Reviewing
 from farm.scheduling import ledger, retraining
 from farm.scheduling.publishing import current_catalog, decide
+from farm.storage import Storage
 from farm.website.review import pages
 from farm.website.review.wishes import Decision, Piece, Retraining, read_wish
 from tests.small_farm import copied_farm, run_small
@@ -80,16 +81,17 @@ def test_a_style_of_which_nothing_is_fit_can_be_overruled_from_its_page(storage)
     assert model_of(storage, "valley")["lineage"]["epoch"] == 2
 
 
-def test_while_a_farm_runs_nothing_is_recorded_and_the_answer_says_so(storage):
+def test_while_a_farm_runs_decisions_are_recorded_but_no_other_epoch_is_published(storage):
     seen = seen_by(storage, "hill")
-    with (
-        ledger.owned(storage),
-        pytest.raises(BusyError, match=r"while a farm is at work here\. Nothing was recorded.*process"),
-    ):
+    number = len(storage.read_lines(layout.DECISIONS))
+    with ledger.owned(Storage(storage.root)):
+        with pytest.raises(BusyError, match=r"while a farm is at work\. Nothing was recorded.*process"):
+            Reviewing(storage).decide(Decision(**DECISION, seen=seen, epoch=1))
+        with pytest.raises(ChangedError):
+            Reviewing(storage).decide(Decision(**{**DECISION, "seen": "ab" * 32}))
+        assert len(storage.read_lines(layout.DECISIONS)) == number
         Reviewing(storage).decide(Decision(**DECISION, seen=seen))
-    assert model_of(storage, "hill")["status"] == "rejected"
-    Reviewing(storage).decide(Decision(**DECISION, seen=seen))
-    assert model_of(storage, "hill")["status"] == "approved"
+        assert model_of(storage, "hill")["status"] == "approved"
 
 
 def test_a_piece_is_the_one_that_farm_compose_writes(storage, tmp_path):

@@ -20,13 +20,17 @@ from farm.catalog.chain import in_force, write_next
 from farm.catalog.compared import WORSE
 from farm.catalog.entry import epoch_of, is_fit, missing
 from farm.catalog.model_file import model_name
-from farm.errors import FarmError
+from farm.errors import ChangedError, FarmError
 from farm.storage import Storage
 
 SCHEMA = 1
 CANDIDATE, APPROVED, SHIPPED, REJECTED, RETIRED = STATUSES = ("candidate", "approved", "shipped", "rejected", "retired")
 SHIPPABLE = (APPROVED, SHIPPED)
 _DECIDED = (APPROVED, REJECTED, RETIRED)
+CHANGED = (
+    "{style}: what is there now is not what the page showed; nothing was recorded. Load the page again, listen, and "
+    "decide about that"
+)
 
 
 def current(storage: Storage) -> dict[str, Any] | None:
@@ -84,7 +88,13 @@ def known_models(storage: Storage, style: str) -> list[dict[str, Any]]:
 
 
 def decide(
-    storage: Storage, style: str, status: str, why: str, epoch: int | None = None, although: str = ""
+    storage: Storage,
+    style: str,
+    status: str,
+    why: str,
+    epoch: int | None = None,
+    although: str = "",
+    sha256: str | None = None,
 ) -> dict[str, Any]:
     """Record a decision about a style's newest model, write the catalog that shows it, and return the decision.
 
@@ -98,11 +108,15 @@ def decide(
         The epoch that is meant, where the one that is published must be certain.
     although
         Why a model is approved that is worse than the one that ships.
+    sha256
+        The hash of the model that was heard, where it must be that one.
 
     Raises
     ------
     FarmError
         Without a reason, for an unknown status, style or epoch, and for a worse model without `although`.
+    ChangedError
+        When another model is published than the one that was heard.
     """
     if not why.strip():
         raise FarmError(f"{style}: a decision needs its reason; add --why 'what you heard'")
@@ -113,6 +127,8 @@ def decide(
     if before is None or entry is None:
         known = ", ".join(model["style"] for model in (before or {}).get("models", [])) or "none yet"
         raise FarmError(f"{style}: is not in the catalog, which has {known}; run 'farm run' first")
+    if sha256 is not None and sha256 != _main_hash(entry):
+        raise ChangedError(CHANGED.format(style=style))
     if epoch is not None and epoch != epoch_of(entry):
         raise FarmError(f"{style}: epoch {epoch_of(entry)} is published, not {epoch}; publish epoch {epoch} first")
     stands = entry.get("compared") or {}

@@ -107,6 +107,9 @@ def decide(
 ) -> str:
     """Record a decision about a style's model, with another epoch published first where one is named.
 
+    While a farm runs a decision about what is published is recorded all the same; the run brings the report up to date.
+    Another epoch cannot be published meanwhile: BusyError.
+
     Parameters
     ----------
     although
@@ -118,18 +121,18 @@ def decide(
     -------
     What was done, for a person.
     """
-    with ledger.owned(storage):
-        if seen is not None and seen != seen_of(current_catalog(storage) or {}, style):
-            raise ChangedError(
-                f"{style}: what is there now is not what the page showed; nothing was recorded. "
-                "Load the page again, listen, and decide about that"
-            )
-        if epoch is not None:
+    if epoch is None:
+        decision = shelf.decide(storage, style, status, why, although=although, sha256=seen)
+        _write_site_unless_busy(storage)
+    else:
+        with ledger.owned(storage):
+            if seen is not None and seen != seen_of(current_catalog(storage) or {}, style):
+                raise ChangedError(shelf.CHANGED.format(style=style))
             _overrule(storage, style, epoch, why)
-        try:
-            decision = shelf.decide(storage, style, status, why, although=although)
-        finally:  # another epoch is published even where it is not approved
-            _write_site(storage)
+            try:
+                decision = shelf.decide(storage, style, status, why, although=although)
+            finally:  # another epoch is published even where it is not approved
+                _write_site(storage)
     overruled = "; the verdict called it unfit, your reason is kept with it" if decision["overrules"] else ""
     return f"{style}: version {decision['version']}, epoch {decision['epoch']}, {status}{overruled}"
 
@@ -141,6 +144,11 @@ def record_shipped(storage: Storage, report: Mapping[str, Any]) -> None:
     """
     versions = {one["style"]: one["version"] for one in report["models"]}
     shelf.record_shipped(storage, versions, Path(report["out"]).resolve().name)
+    _write_site_unless_busy(storage)
+
+
+def _write_site_unless_busy(storage: Storage) -> None:
+    """Bring the report up to date; a run that goes on does so itself."""
     with suppress(BusyError), ledger.owned(storage):
         _write_site(storage)
 

@@ -133,7 +133,7 @@ def test_while_a_farm_runs_it_is_shown_and_nothing_is_lost(page, review, storage
         assert "A farm is running" in page.inner_text(".review-state")
         assert "epoch 2 of 4" in page.inner_text(".review-work")
         opened(page, review, "hill")
-        assert "while a farm is at work" in decided(page, "approve", "good")
+        assert "while a farm is at work" in decided(page, "overrule", "good")
         assert page.input_value(".review-form textarea") == "good"
         page.wait_for_selector(".review-live:text('epoch 2 of 4')")
     page.click(".review-form [type=submit]")
