@@ -130,9 +130,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pack", type=Path)
     parser.add_argument("--seeds", type=int, default=30)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=ROOT / "bench" / "page.json")
     arguments = parser.parse_args()
     measured = measure(arguments.pack.resolve(), arguments.seeds)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
+    arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
     print_table(measured)

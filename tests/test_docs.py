@@ -1,6 +1,6 @@
 """What the documents say is what there is: commands, options, files."""
 
-import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -66,6 +66,9 @@ BENCHES = [
     "copies",
     "scheduling",
     "faults",
+    "shipping",
+    "page",
+    "site",
     "review",
 ]
 
@@ -75,5 +78,8 @@ def test_the_numbers_in_the_readme_are_those_of_the_bench(bench, capsys, monkeyp
     """The table in the README is what the bench prints of its JSON, to the letter."""
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     facts = json.loads((ROOT / "bench" / f"{bench}.json").read_text())
-    importlib.import_module(bench).print_table(facts)
+    spec = importlib.util.spec_from_file_location(f"bench_{bench}", ROOT / "bench" / f"{bench}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.print_table(facts)
     assert capsys.readouterr().out in README.split("## Measured")[1].split("\n## ")[0]
