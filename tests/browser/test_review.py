@@ -76,11 +76,21 @@ def decided(page, kind, why, **more):
 def test_the_whole_way_of_a_person_from_opening_to_a_pack(page, review, storage, tmp_path):
     page.wait_for_selector(".review-state")
     assert "No farm is running" in page.inner_text(".review-panel")
-    page.get_by_role("link", name="Songs of the hill").first.click()
+    page.get_by_role("button", name="Style").click()
+    assert "#sort=style" in page.url
+    assert page.locator("tbody th a").first.inner_text() == "Songs of the hill"
+    page.locator("tbody th a").first.click()
     page.wait_for_selector(FACTS)
     assert "Version 1, epoch 3 rejected" in page.inner_text(f"{FACTS} .review-row p")
     page.locator(".sample .play").first.click()
     page.locator(".sample.playing").wait_for()
+    page.get_by_role("link", name="compare with another").click()
+    page.wait_for_selector("#comparison:not([hidden])")
+    assert page.input_value("#a") == "hill"
+    page.locator("#comparison .play").first.click()
+    page.locator("#comparison .playing").first.wait_for()
+    page.go_back()
+    page.wait_for_selector(FACTS)
     told = decided(page, "overrule", "less wandering <b>& “more” song", **{"epoch-to-ship": "2"})
     assert told.startswith("hill: version 2, epoch 2, approved")
     assert "Version 2, epoch 2 approved" in page.inner_text(f"{FACTS} .review-row p")
