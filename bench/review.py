@@ -23,9 +23,9 @@ from farm import layout
 from farm.catalog.publish import publish
 from farm.scheduling.publishing import current_catalog
 from farm.storage import Storage
+from tests.finished_farm import copied_farm
 from tests.served import Served, approve_under_kills, served
 from tests.small_catalog import entry
-from tests.small_farm import copied_farm
 from tests.test_review_guard import FORGED, HOSTS, METHODS, PAGE, STARTS, TOKENS, TRICKS, headers_of
 
 EVERY = 10  # decisions until the next kill

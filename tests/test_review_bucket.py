@@ -3,8 +3,8 @@
 from farm import layout
 from farm.scheduling.publishing import current_catalog
 from farm.storage import Storage
+from tests.finished_farm import copied_farm
 from tests.served import served
-from tests.small_farm import copied_farm
 from tests.test_s3 import server  # noqa: F401  a fixture
 
 

@@ -17,7 +17,7 @@ from farm.scheduling.publishing import current_catalog, decide
 from farm.storage import Storage
 from farm.website.review import pages
 from farm.website.review.wishes import Decision, Piece, Retraining, read_wish
-from tests.small_farm import copied_farm, run_small
+from tests.finished_farm import copied_farm, run_small
 
 DECISION = {"style": "hill", "status": "approved", "why": "good"}
 

@@ -9,8 +9,8 @@ import pytest
 from farm import layout
 from farm.scheduling.publishing import current_catalog
 from farm.website.review.guard import WORD_HEADER, Head, Secrets, is_plain, refusal
+from tests.finished_farm import copied_farm
 from tests.served import Served, served
-from tests.small_farm import copied_farm
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 HOSTS = (

@@ -13,8 +13,8 @@ from farm import layout
 from farm.scheduling import ledger
 from farm.scheduling.publishing import current_catalog
 from farm.storage import Storage
+from tests.finished_farm import copied_farm
 from tests.served import START, Served, approve_under_kills, served
-from tests.small_farm import copied_farm
 
 
 def listeners(pid):

@@ -13,9 +13,9 @@ from farm.catalog.verify import verify
 from farm.scheduling import ledger, retraining
 from farm.scheduling.publishing import current_catalog, decide
 from tests.browser.axe import grave_findings
+from tests.finished_farm import copied_farm
 from tests.served import START, Served, served
 from tests.small_catalog import entry
-from tests.small_farm import copied_farm
 from tests.small_site import HOSTILE
 
 FACTS = ".review-dock"
