@@ -9,7 +9,7 @@ import numpy as np
 
 from farm.catalog.model_file import Model
 from farm.composing.player import Player
-from farm.composing.render import Sheet, render
+from farm.composing.render import Sheet, check_tempo, render
 from farm.composing.sampling import compose
 from farm.errors import IntegrityError
 from farm.music.encoding import decode
@@ -91,6 +91,7 @@ def composed(
         primer=primer.events if primer else None,
     )
     tempo_bpm = float(usual_bpm if wish.tempo_bpm is None else wish.tempo_bpm)
+    check_tempo("compose", tempo_bpm)
     metre_name = model.encoding.metres[metre]
     title = str(model.card.get("title") or model.card.get("style") or "")
     sheet = Sheet(title=title, tempo_bpm=tempo_bpm, time_signature=metre_name if "/" in metre_name else "4/4")

@@ -43,8 +43,7 @@ def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0, so
     ending = PurePath(name).suffix.lower()
     if ending not in ENDINGS:
         raise FarmError(f"{name}: cannot write a '{ending}' file; give a name that ends in {', '.join(ENDINGS)}")
-    if not 4 <= sheet.tempo_bpm <= 1000:
-        raise FarmError(f"{name}: a tempo of {sheet.tempo_bpm:g} beats a minute is out of range; give 4 to 1000")
+    check_tempo(name, sheet.tempo_bpm)
     if not 0 <= sheet.program < 128:
         raise FarmError(f"{name}: program {sheet.program} is not a General MIDI program; give 0 to 127")
     if soundfont is not None and ending != ".wav":
@@ -64,6 +63,12 @@ def render(notes: np.ndarray, name: str, sheet: Sheet, *, transpose: int = 0, so
     from farm.composing.score import musicxml
 
     return musicxml(notes, sheet)
+
+
+def check_tempo(name: str, tempo_bpm: float) -> None:
+    """Raise FarmError, with `name` before it, for a tempo that nobody plays."""
+    if not 4 <= tempo_bpm <= 1000:
+        raise FarmError(f"{name}: a tempo of {tempo_bpm:g} beats a minute is out of range; give 4 to 1000")
 
 
 def transposed(notes: np.ndarray, semitones: int) -> np.ndarray:

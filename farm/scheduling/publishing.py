@@ -11,7 +11,6 @@ from typing import Any
 
 from farm import layout
 from farm.catalog import publish as shelf
-from farm.catalog.entry import epoch_of
 from farm.config import BASE
 from farm.errors import BusyError, ChangedError, FarmError
 from farm.scheduling import ledger
@@ -167,9 +166,6 @@ def _overrule(storage: Storage, style: str, epoch: int, why: str) -> None:
     if epoch not in kept:
         raise FarmError(f"{style}: epoch {epoch} has no snapshot; choose from {', '.join(map(str, kept))}")
     verdict = storage.read_json(layout.verdict(style, run))
-    model = next((one for one in (current_catalog(storage) or {}).get("models", []) if one["style"] == style), None)
-    if model is not None and (model["run"], epoch_of(model)) == (run, epoch):
-        return
     work = Work.from_json(storage.read_json(layout.run_work(style, run)), storage.home)
     if why_not := why_not_shipped(work.recipe):
         raise FarmError(f"{style}: {why_not}; farm it with another recipe to have a model to approve")

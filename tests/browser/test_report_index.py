@@ -165,6 +165,7 @@ def test_two_styles_are_compared_and_the_pair_stands_in_the_address(opened):
     (bits,) = [row for row in page.locator("#measures-table tbody tr").all_inner_texts() if row.startswith("Bits")]
     assert bits.split("\t") == ["Bits per note, held out", "5.25", "4.71 ✓", "B"] or bits.endswith("\tB")
     page.get_by_text("Every epoch in numbers").click()
+    page.locator("#epochs tbody tr").nth(39).wait_for()
     assert page.locator("#epochs tbody tr").count() == 40
 
 

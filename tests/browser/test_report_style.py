@@ -173,10 +173,10 @@ def wicked_style(storage, style, names):
 
 def test_sixty_hostile_names_run_nothing_ask_nobody_and_are_seen(browser, tmp_path):
     storage = Storage(tmp_path / "artifacts")
-    names = [*NAMES, *(f"{name}/{name}.mid" for name in NAMES), *(f"\u202b{name}\u200d" for name in NAMES)]
+    names, failed = NAMES, NAMES[::3]
     assert len(names) == 60
     groups = {f"style{at}": names[at : at + 6] for at in range(0, 60, 6)}
-    failures = [{"style": name, "stage": name, "message": name} for name in NAMES]
+    failures = [{"style": name, "stage": name, "message": name} for name in failed]
     publish(storage, 1, [wicked_style(storage, style, group) for style, group in groups.items()], failures)
     write_site(storage)
     context = browser.new_context(offline=True)
@@ -184,7 +184,7 @@ def test_sixty_hostile_names_run_nothing_ask_nobody_and_are_seen(browser, tmp_pa
     asked, dialogs = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    shown = {page_name(style): group for style, group in groups.items()} | {page_name(name): [name] for name in NAMES}
+    shown = {page_name(style): group for style, group in groups.items()} | {page_name(name): [name] for name in failed}
     for name, told in shown.items():
         page.goto(f"file://{storage.address(layout.SITE)}/styles/{name}")
         if page.locator("#stop").count():
