@@ -1,6 +1,5 @@
 """One model's entry in the catalog: everything it says is read from the files of the stages before."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -8,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from farm import layout
-from farm.catalog.compared import compared
 from farm.catalog.entry import strictest
 from farm.catalog.model_file import model_files, open_model
-from farm.catalog.publish import SHIPPABLE, known_models
 from farm.composing.player import Player
 from farm.composing.render import Sheet, render
 from farm.composing.scoring import bits_per_note
@@ -20,6 +17,7 @@ from farm.music.encoding import Encoding
 from farm.music.grid import GridLoss
 from farm.scheduling import ledger
 from farm.scheduling.samples import notes_of
+from farm.scheduling.standing import standing
 from farm.scheduling.starts import Start, load_start
 from farm.scheduling.work import Work
 from farm.selection.rows import without_seen
@@ -54,31 +52,8 @@ def make_entry(
     entry["recipes"] = [dict(row) for row in recipes]
     entry["samples"] = _render_samples(storage, work, run, entry["lineage"]["epoch"])
     entry["files"], entry["precision_loss"] = _files(weights, architecture, encoding, card_of(entry, music), music)
-    entry["compared"] = _against_what_ships(storage, entry, encoding, music)
+    entry["compared"] = standing(storage, entry, encoding, music)
     return entry
-
-
-def _against_what_ships(
-    storage: Storage, entry: Mapping[str, Any], encoding: Encoding, music: Music
-) -> dict[str, Any] | None:
-    """Return how a model stands against the version of its style that ships now; None where none does.
-
-    The same bytes as before keep what was said of them: they may be what ships.
-    """
-    sha256 = hashlib.sha256(entry["files"][0]["data"]).hexdigest()
-    known = known_models(storage, entry["style"])
-    for model in known:
-        if model["files"][0]["sha256"] == sha256:
-            return model.get("compared")
-    then = next((model for model in known if model["status"] in SHIPPABLE), None)
-    if then is None:
-        return None
-    file = then["files"][0]
-    old = open_model(storage.read_bytes(file["path"]), file["sha256"], name=storage.address(file["path"]))
-    is_alike = old.encoding.to_json() == encoding.to_json()
-    heldout = music.events("heldout") or music.events("train")
-    bits = bits_per_note(Player(old.architecture, old.encoding, old.weights), encoding, heldout) if is_alike else None
-    return compared(entry, then, bits)
 
 
 def draft_entry(
