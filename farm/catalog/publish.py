@@ -133,7 +133,7 @@ def decide(
         raise FarmError(f"{style}: epoch {epoch_of(entry)} is published, not {epoch}; publish epoch {epoch} first")
     stands = entry.get("compared") or {}
     if status == APPROVED and stands.get("outcome") == WORSE and not although.strip():
-        way_out = f"version {stands['version']} goes on shipping unless you say --although 'why this one all the same'"
+        way_out = f"Version {stands['version']} goes on shipping unless you say --although 'why this one all the same'"
         raise FarmError(f"{style}: {stands['why']} {way_out}")
     older = [model for model in before["earlier"] if model["style"] == style and status == RETIRED]
     for model in (*older, entry):
