@@ -277,6 +277,7 @@ def test_a_single_epoch_five_hundred_and_no_samples_are_drawn_side_by_side(page,
     rows = page.locator("#measures-table tbody tr").all_inner_texts()
     assert any(row.startswith("Copied") and row.endswith("not known of both") for row in rows)
     page.get_by_text("Every epoch in numbers").click()
+    page.locator("#epochs tbody tr").nth(499).wait_for()
     assert page.locator("#epochs tbody tr").count() == 500
     page.evaluate("location.hash = 'a=short&b=short'")
     page.get_by_text("No samples were kept of either.").wait_for()
