@@ -34,8 +34,8 @@ class Stored(NamedTuple):
 
     def rows(self, start: int, stop: int) -> "Stored":
         """Return some of the rows."""
-        is_by_row = self.scale is not None and len(self.scale) > 1
-        return Stored(self.values[start:stop], self.scale[start:stop] if is_by_row else self.scale)  # type: ignore[index]
+        scale = self.scale
+        return Stored(self.values[start:stop], scale[start:stop] if scale is not None and len(scale) > 1 else scale)
 
     def above(self, other: "Stored") -> "Stored":
         """Return these rows and those of another part of the same weight."""
