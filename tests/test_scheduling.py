@@ -304,6 +304,20 @@ def test_a_child_is_started_whole_before_a_signal_stops_the_farm(monkeypatch, nu
     process.join()
 
 
+def test_the_first_child_of_a_process_too_is_born_deaf_to_an_interrupt():
+    """It may be hit before it could say that it does not listen, and would end with a trace."""
+    first = """
+import re, signal
+from farm.scheduling.workers import Worker
+worker = Worker()
+status = open(f"/proc/{worker.process.pid}/status").read()
+print(int(re.search(r"SigBlk:\\s*(\\w+)", status)[1], 16) >> (signal.SIGINT - 1) & 1)
+worker.process.kill()
+"""
+    done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1", done.stderr
+
+
 def ended_process():
     """Return the id of a process that has been."""
     child = subprocess.Popen([sys.executable, "-c", ""])
