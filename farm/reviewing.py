@@ -87,7 +87,6 @@ class Reviewing:
 
     def style(self, name: str) -> dict[str, Any]:
         """Return what can be decided about a style, and the styles that can compose."""
-        entries = self._entries()
         catalog = current_catalog(self._storage) or {}
         entries = catalog.get("models", [])
         known: dict[str, Any] = {"style": name, "retraining": retraining.waiting(self._storage, name)}

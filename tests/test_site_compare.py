@@ -52,6 +52,16 @@ def test_without_a_pick_the_last_samples_are_told_and_no_epoch(tmp_path):
     assert (run["epoch"], run["verdict"], run["take"]["epoch"]) == (None, "blew up", 30)
 
 
+def test_an_epoch_that_a_person_chose_is_the_one_that_is_compared(tmp_path):
+    storage = make_farm(tmp_path)
+    catalog = storage.read_json(layout.catalog_numbered(1))
+    catalog["models"][0]["verdict"]["overruled_by"] = {"epoch": 40, "picked": 22, "why": "liked better"}
+    publish(storage, 2, catalog["models"], catalog["failures"])
+    write_site(storage)
+    _, (run,) = told(storage, "chorales")
+    assert (run["epoch"], run["take"]["epoch"]) == (40, 40)
+
+
 def test_a_style_that_was_never_trained_has_no_script_and_cannot_be_chosen(tmp_path):
     storage = make_farm(tmp_path)
     write_site(storage)

@@ -130,12 +130,12 @@ def _undisturbed() -> Iterator[None]:
     The child is born deaf to ^C, which reaches the whole process group: the farm decides. For this process that mask
     is not enough, because any of its threads may get the signal, and then Python interrupts the main one.
     """
+    resource_tracker.ensure_running()  # the first child starts it otherwise, which takes the mask away again
     came: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if is_main}
     for number in handlers:
         signal.signal(number, lambda number, frame: came.append(number))
-    resource_tracker.ensure_running()  # the first child starts it otherwise, which takes the mask away again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

@@ -59,7 +59,7 @@ def runs_of(storage: Storage, style: Evidence) -> list[dict[str, Any]]:
 def _published(storage: Storage, style: Evidence) -> dict[str, Any]:
     """Return the run whose curve the style's page shows, with the measures of its catalog entry."""
     model, verdict = style.model, section(style.model.get("verdict"))
-    quality, epoch = section(model.get("quality")), whole(verdict.get("epoch"))
+    quality, epoch = section(model.get("quality")), style.pick if model else None
     longest = section(quality.get("longest_copy"))
     measures = {
         "bits": number(quality.get("val_bits_per_note")),

@@ -78,8 +78,7 @@ def _row(style: Evidence, scale: float, doing: str) -> Row:
         return Row(style.style, title, link, _UNFINISHED, _AT_WORK if doing else stopped, doing)
     model, quality = style.model, section(style.model.get("quality"))
     verdict = section(model.get("verdict"))
-    epoch = whole(section(verdict.get("overruled_by")).get("epoch", verdict.get("epoch")))
-    n_bytes = number(model_file(model).get("bytes"))
+    epoch, n_bytes = style.pick, number(model_file(model).get("bytes"))
     bits, ngram = number(quality.get("val_bits_per_note")), number(quality.get("ngram_bits_per_note"))
     last = style.history.epochs[-1] if style.history.epochs else None
     compared = section(model.get("compared"))
